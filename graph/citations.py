@@ -1,0 +1,419 @@
+"""From a streamed answer to claims, and from claims to the characters of a source that support them.
+
+`CitationParser` is sans-I/O: feed it pieces of the model's text, however cut, and it gives the text to show and, when
+a sentence is complete, its claims. `verify` finds the span of a passage that supports a claim.
+
+`support` is 1.0 for the same words in the same order, else the share of the claim's words, weighted by their rarity
+(idf), that the span has, times 0.6 when a number or a name of the claim is not there. From 0.6 on a claim counts as
+supported: on BEGIN's human labels that flags 72 % of unsupported claims at 6 % false alarms.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Literal
+
+from graph.sentences import sentence_end, sentence_spans
+from graph.state.evidence import Citation, Grounding, Passage, Span, Verdict
+from graph.terms import terms
+
+SUPPORTED_FROM = 0.6
+MISSING_FACTOR = 0.6
+WIDEN_GAIN = 0.1
+"""A neighbouring sentence joins the span when it covers at least this share more of the claim."""
+MAX_SPAN_SENTENCES = 3
+LARGEST_MARKER = 99
+"""Larger bracketed numbers are years and the like, not markers that went wrong."""
+
+_MARKER = re.compile(r"\[(\d{1,4}(?:\s?,\s?\d{1,4}){0,9})\]")
+_MARKER_PREFIX = re.compile(r"\[(?:\d{1,4}(?:\s?,\s?\d{1,4}){0,9}(?:\s?,\s?|\s)?)?$")
+_BRACKETED = re.compile(r"(?<!\\)\[(\d+)\]")
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+_NAME = re.compile(r"(?<![.!?。！？]\s)(?<=\s)[A-Z][\w-]*[A-Za-z]")
+_FENCE_LINE = re.compile(r"^\s*(?:`{3,}|~{3,}).*$", re.MULTILINE)
+_MARKUP = frozenset("*_`~\"'“”‘’\\")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of the answer that may be shown."""
+
+    delta: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence, or the part of one that a group of markers stands behind.
+
+    `start`–`end` is its place in the answer, `text` its words without markers; `markers` may be empty.
+    """
+
+    start: int
+    end: int
+    text: str
+    markers: tuple[int, ...]
+
+
+class _Mode(Enum):
+    PROSE = auto()
+    INLINE_CODE = auto()
+    FENCE = auto()
+
+
+@dataclass
+class CitationParser:
+    r"""Splits a streamed answer into shown text and claims; however the stream is cut, the result is the same.
+
+    Markers `[n]` and `[n, m]` come out as `[n][m]`, whole; those that name none of the `sources` passages are left out,
+    other bracketed numbers are escaped as `\[12]`. Code and Markdown links stay as they are.
+    """
+
+    sources: int
+    answer: str = ""
+    _pending: str = ""
+    _sentence: int = 0
+    """Where the sentence that is not complete yet begins in the answer."""
+    _mask: str = ""
+    """The answer from there on with markers as spaces and code as letters: what sentences are found in."""
+    _markers: list[tuple[int, int, int]] = field(default_factory=list)
+    """(start, end, n) of markers in the answer that no claim has taken yet."""
+    _mode: _Mode = _Mode.PROSE
+    _fence: str = ""
+
+    def feed(self, text: str) -> list[Text | Claim]:
+        """Take the next piece of the model's text."""
+        return self._advance(text, final=False)
+
+    def flush(self) -> list[Text | Claim]:
+        """The model has ended: give what was held back and the last claims."""
+        return self._advance("", final=True)
+
+    def _advance(self, text: str, *, final: bool) -> list[Text | Claim]:
+        self._pending += text
+        before = len(self.answer)
+        pieces: list[str] = []
+        position = 0
+        while position < len(self._pending):
+            used = self._step(position, pieces, final=final)
+            if not used:
+                break
+            position += used
+        self._pending = self._pending[position:]
+        self.answer += "".join(pieces)
+        shown: list[Text | Claim] = [Text(self.answer[before:])] if len(self.answer) > before else []
+        return shown + list(self._complete_claims(final=final))
+
+    def _step(self, position: int, pieces: list[str], *, final: bool) -> int:
+        """Move one token from pending to the answer; the number of characters used, 0 when more must be seen."""
+        pending = self._pending
+        char = pending[position]
+        if char in "`~":
+            return self._ticks(position, pieces, final=final)
+        if self._mode is not _Mode.PROSE:
+            self._put(pieces, char, "\n" if char == "\n" and self._mode is _Mode.INLINE_CODE else "x")
+            if self._mode is _Mode.INLINE_CODE and self._mask.endswith("\n\n"):
+                self._mode = _Mode.PROSE  # an unclosed backtick ends with its paragraph
+            return 1
+        if char == "\\":
+            if position + 1 == len(pending) and not final:
+                return 0
+            escaped = pending[position : position + 2]
+            self._put(pieces, escaped, "x" * len(escaped) if not escaped.endswith("\n") else "x\n")
+            return len(escaped)
+        if char in " [":
+            return self._bracket(position, pieces, final=final)
+        self._put(pieces, char, char)
+        return 1
+
+    def _ticks(self, position: int, pieces: list[str], *, final: bool) -> int:
+        pending = self._pending
+        char = pending[position]
+        end = position
+        while end < len(pending) and pending[end] == char:
+            end += 1
+        if end == len(pending) and not final:
+            return 0
+        run = pending[position:end]
+        if self._mode is _Mode.FENCE:
+            closes = char == self._fence[0] and len(run) >= len(self._fence) and self._at_line_start()
+            self._put(pieces, run, "x" * (len(run) - 1) + ("。" if closes else "x"))
+            if closes:
+                self._mode = _Mode.PROSE
+        elif self._mode is _Mode.INLINE_CODE:
+            self._put(pieces, run, "x" * len(run))
+            if run == self._fence:
+                self._mode = _Mode.PROSE
+        elif len(run) >= 3 and self._at_line_start():
+            self._put(pieces, run, run)
+            self._mode, self._fence = _Mode.FENCE, run
+        elif char == "`":
+            self._put(pieces, run, "x" * len(run))
+            self._mode, self._fence = _Mode.INLINE_CODE, run
+        else:
+            self._put(pieces, run, run)
+        return len(run)
+
+    def _bracket(self, position: int, pieces: list[str], *, final: bool) -> int:
+        """Spaces and what follows them, as a marker that is left out takes the space before it along."""
+        pending = self._pending
+        bracket = position
+        while bracket < len(pending) and pending[bracket] == " ":
+            bracket += 1
+        spaces = pending[position:bracket]
+        if bracket == len(pending):
+            if not final:
+                return 0
+            self._put(pieces, spaces, spaces)
+            return len(spaces)
+        if pending[bracket] != "[":
+            self._put(pieces, spaces, spaces)
+            return len(spaces)
+        if not final and _MARKER_PREFIX.match(pending, bracket):
+            return 0
+        match = _MARKER.match(pending, bracket)
+        if match is None:
+            self._put(pieces, f"{spaces}[", f"{spaces}[")
+            return len(spaces) + 1
+        if match.end() == len(pending) and not final:
+            return 0
+        if pending[match.end() : match.end() + 1] == "(":
+            whole = pending[position : match.end()]
+            self._put(pieces, whole, spaces + "x" * len(match.group()))
+        else:
+            self._put_markers(pieces, spaces, match.group(1))
+        return match.end() - position
+
+    def _put_markers(self, pieces: list[str], spaces: str, listed: str) -> None:
+        numbers = [int(number) for number in listed.split(",")]
+        if len(numbers) == 1 and not 1 <= numbers[0] <= LARGEST_MARKER:
+            literal = f"\\[{listed}]"
+            self._put(pieces, spaces + literal, spaces + "x" * len(literal))
+            return
+        known = [number for number in dict.fromkeys(numbers) if 1 <= number <= self.sources]
+        if not known:
+            return
+        self._put(pieces, spaces, spaces)
+        for number in known:
+            marker = f"[{number}]"
+            start = self._sentence + len(self._mask)
+            self._markers.append((start, start + len(marker), number))
+            self._put(pieces, marker, " " * len(marker))
+
+    def _put(self, pieces: list[str], text: str, mask: str) -> None:
+        pieces.append(text)
+        self._mask += mask
+
+    def _at_line_start(self) -> bool:
+        # Inside a fence line breaks are masked; a run as long as the fence's own hardly stands anywhere else.
+        line = self._mask.rstrip(" ")
+        return self._mode is _Mode.FENCE or not line or line.endswith("\n")
+
+    def _complete_claims(self, *, final: bool) -> Iterator[Claim]:
+        while True:
+            start = _skip_space(self._mask, 0)
+            end = sentence_end(self._mask, start, final=final) if start < len(self._mask) else None
+            if end is None:
+                return
+            following = _skip_space(self._mask, end)
+            if following == len(self._mask) and not final:
+                return
+            yield from self._claims(start, end, following)
+            self._mask = self._mask[following:]
+            self._sentence += following
+
+    def _claims(self, start: int, end: int, following: int) -> Iterator[Claim]:
+        """The claims of one sentence: text up to a group of markers; the last group takes what follows it as well.
+
+        Positions count in the mask. Markers behind the sentence belong to it, unless a line break stands between.
+        """
+        end = start + len(self._mask[start:end].rstrip())
+        shift = self._sentence
+        newline = self.answer.find("\n", shift + end, shift + following)
+        reach = newline if newline >= 0 and following < len(self._mask) else shift + following
+        taken = [marker for marker in self._markers if marker[0] < reach]
+        self._markers = self._markers[len(taken) :]
+        groups = self._groups(taken)
+        bounds = [group[0][0] - shift for group in groups if start < group[0][0] - shift < end]
+        begin = start
+        for number, group in enumerate(groups):
+            last = number == len(groups) - 1
+            stop = end if last else max(begin, bounds[number] if number < len(bounds) else end)
+            yield self._claim(begin, stop, taken, tuple(dict.fromkeys(n for _, _, n in group)))
+            begin = stop
+        if not groups:
+            yield self._claim(start, end, [], ())
+
+    def _groups(self, markers: Sequence[tuple[int, int, int]]) -> list[list[tuple[int, int, int]]]:
+        """Markers that stand together, in groups; one before any words joins the next."""
+        groups: list[list[tuple[int, int, int]]] = []
+        said = self._sentence
+        for marker in markers:
+            between = self.answer[groups[-1][-1][1] if groups else said : marker[0]]
+            if groups and (not _says_something(between) or not _says_something(self.answer[said : groups[-1][0][0]])):
+                groups[-1].append(marker)
+            else:
+                groups.append([marker])
+        return groups
+
+    def _claim(self, begin: int, end: int, taken: Sequence[tuple[int, int, int]], numbers: tuple[int, ...]) -> Claim:
+        begin += len(self._mask[begin:end]) - len(self._mask[begin:end].lstrip())
+        end = begin + len(self._mask[begin:end].rstrip())
+        start, stop = self._sentence + begin, self._sentence + end
+        words, position = "", start
+        for marker_start, marker_end, _ in taken:
+            if start <= marker_start < stop:
+                words += self.answer[position:marker_start].rstrip(" ")
+                position = marker_end
+        words += self.answer[position:stop]
+        return Claim(start, stop, words.replace("\\[", "[").strip(), numbers)
+
+
+def escape_brackets(text: str) -> str:
+    r"""Write bracketed numbers of a document so that nobody takes them for markers: `[12]` as `\[12]`."""
+    return _BRACKETED.sub(r"\\[\1]", text)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The span of a passage that supports a claim best; `start` and `end` count in the document."""
+
+    start: int
+    end: int
+    quote: str
+    verdict: Verdict
+    support: float
+
+
+Idf = Callable[[Iterable[str]], Mapping[str, float]]
+"""Index terms -> inverse document frequency."""
+
+
+def cite(
+    claim: Claim, passages: Sequence[Passage], idf: Idf, *, origin: Literal["claimed", "found"] = "claimed"
+) -> list[Citation]:
+    """The citations of a claim, one a marker, each with the smallest span that supports it."""
+    citations: list[Citation] = []
+    for number in claim.markers:
+        passage = passages[number - 1]
+        finding = verify(claim.text, passage, idf)
+        citations.append(
+            {
+                "index": number,
+                "source_id": passage["id"],
+                "answer": Span(start=claim.start, end=claim.end),
+                "span": Span(start=finding.start, end=finding.end),
+                "quote": finding.quote,
+                "verified": finding.verdict,
+                "support": finding.support,
+                "origin": origin,
+            }
+        )
+    return citations
+
+
+def verify(claim: str, passage: Passage, idf: Idf) -> Finding:
+    """Find the smallest span of the passage that supports the claim, and say how well it does."""
+    text = passage["text"]
+    quoted = _find_quote(claim, text)
+    if quoted is not None:
+        return _finding(passage, quoted, "exact", 1.0)
+    wanted = set(terms(claim))
+    weights = idf(wanted)
+    spans = sentence_spans(text) or [(0, len(text))]
+    span, covered = _best_span(text, spans, weights)
+    headings = f"{passage['title']} {passage.get('heading', '')}"
+    missing = _missing(claim, text[span[0] : span[1]], f"{text} {headings}")
+    support = round(covered * (MISSING_FACTOR if missing else 1.0), 3)
+    return _finding(passage, span, "supported" if support >= SUPPORTED_FROM else "unsupported", support)
+
+
+def grounding(claims: Sequence[Claim], citations: Sequence[Citation]) -> Grounding:
+    """How much of the answer is proved: every claim, some, or none has an exact or supported citation."""
+    proved = {(c["answer"]["start"], c["answer"]["end"]) for c in citations if c["verified"] != "unsupported"}
+    states = [(claim.start, claim.end) in proved for claim in claims if _says_something(claim.text)]
+    if not any(states):
+        return "none"
+    return "full" if all(states) else "partial"
+
+
+def _finding(passage: Passage, span: tuple[int, int], verdict: Verdict, support: float) -> Finding:
+    start, end = span
+    offset = passage["start"]
+    return Finding(offset + start, offset + end, passage["text"][start:end], verdict, support)
+
+
+def _find_quote(claim: str, text: str) -> tuple[int, int] | None:
+    """Where the claim's words stand in the text as they are: white space, markup and the last stop do not count."""
+    claim = _FENCE_LINE.sub("", claim)
+    wanted, _ = _squeeze(claim.strip().rstrip(".。!！?？;；:："))
+    wanted = re.sub(r"^[-+•#>]+", "", wanted)
+    if len(wanted) < 2:
+        return None
+    squeezed, places = _squeeze(text)
+    at = squeezed.find(wanted)
+    while at >= 0:
+        start, end = places[at], places[at + len(wanted) - 1] + 1
+        if not (_joins(text, start) or _joins(text, end)):
+            while end < len(text) and text[end] in ".。!！?？;；”’»」』)）\"'":
+                end += 1
+            return start, end
+        at = squeezed.find(wanted, at + 1)
+    return None
+
+
+def _squeeze(text: str) -> tuple[str, list[int]]:
+    """The text without white space and markup in lower case, and where each character came from."""
+    kept = [(char.lower(), place) for place, char in enumerate(text) if not char.isspace() and char not in _MARKUP]
+    kept = [(char, place) for char, place in kept if len(char) == 1]
+    return "".join(char for char, _ in kept), [place for _, place in kept]
+
+
+def _joins(text: str, position: int) -> bool:
+    """Whether a cut at `position` would go through a word or number."""
+    if not 0 < position < len(text):
+        return False
+    left, right = text[position - 1], text[position]
+    return left.isalnum() and right.isalnum() and left.isascii() and right.isascii()
+
+
+def _best_span(
+    text: str, spans: Sequence[tuple[int, int]], weights: Mapping[str, float]
+) -> tuple[tuple[int, int], float]:
+    """The sentence that covers most of the weights, with neighbours while they add something; and the share."""
+    total = sum(weights.values()) or 1.0
+    found = [set(terms(text[start:end])) for start, end in spans]
+
+    def share(first: int, last: int) -> float:
+        inside = set().union(*found[first : last + 1])
+        return sum(weight for term, weight in weights.items() if term in inside) / total
+
+    first = last = max(range(len(spans)), key=lambda i: (share(i, i), spans[i][0] - spans[i][1]))
+    covered = share(first, last)
+    while last - first + 1 < MAX_SPAN_SENTENCES:
+        wider = [(f, b) for f, b in ((first - 1, last), (first, last + 1)) if f >= 0 and b < len(spans)]
+        best = max(wider, key=lambda pair: share(*pair), default=None)
+        if best is None or share(*best) - covered < WIDEN_GAIN:
+            break
+        first, last = best
+        covered = share(first, last)
+    return (spans[first][0], spans[last][1]), covered
+
+
+def _missing(claim: str, span: str, around: str) -> bool:
+    """Whether a number of the claim is not in the span, or a name neither there nor near it."""
+    numbers = set(_NUMBER.findall(span))
+    if any(number not in numbers for number in _NUMBER.findall(claim)):
+        return True
+    near = around.lower()
+    return any(name.lower() not in near for name in _NAME.findall(claim))
+
+
+def _says_something(text: str) -> bool:
+    return any(char.isalnum() for char in text)
+
+
+def _skip_space(text: str, position: int) -> int:
+    while position < len(text) and text[position].isspace():
+        position += 1
+    return position

@@ -1,0 +1,186 @@
+"""The built-in answerer: a chat model that picks the sentences of the passages that answer best. No language model.
+
+It reads the evidence as data (`additional_kwargs["evidence"]` of the last message), not as prompt text, so what it
+quotes is verbatim. Sentence score: similarity to the question + .3 of its rare words + .5 of its passage's score + .1
+when it holds the type of thing asked for; for CJK questions the rare words alone, as the embedding knows English only.
+With three sentences the gold answer is inside for .94 of XQuAD (English) and .90 (Chinese).
+"""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import anyio.to_thread
+import numpy as np
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import ConfigDict
+
+from graph.citations import escape_brackets
+from graph.sentences import sentence_spans
+from graph.state.evidence import Passage, SearchQuery
+from graph.terms import is_cjk, terms
+
+SENTENCES = 3
+READ_PASSAGES = 5
+LEXICAL_WEIGHT, PASSAGE_WEIGHT, TYPE_WEIGHT = 0.3, 0.5, 0.1
+CJK_PASSAGE_WEIGHT = 0.3
+LEAST_SHARE = 0.55
+"""A further sentence must score at least this share of the best one."""
+SHORTEST = 12
+"""Characters below which a sentence is a heading or a fragment."""
+
+_TYPES = (
+    (
+        re.compile(r"^\s*(when|what (year|date|time))\b", re.I),
+        re.compile(r"\b(1\d|20)\d\d\b|\b\d{1,2}:\d\d\b"),
+    ),
+    (
+        re.compile(r"\bhow (many|much|long|old|far|often)\b", re.I),
+        re.compile(r"\d|\b(one|two|three|four|five|ten)\b"),
+    ),
+    (re.compile(r"^\s*who\b", re.I), re.compile(r"(?<!^)\b[A-Z][a-z]+")),
+    (re.compile(r"什么时候|何时|哪一?年|多少|几"), re.compile(r"\d|[一二三四五六七八九十百千万]")),
+)
+_PIECE = re.compile(r"\s*\S+\s*?|\s+", re.S)
+
+
+class Evidence(TypedDict):
+    """What the answer may be made of."""
+
+    query: SearchQuery
+    passages: list[Passage]
+    idf: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    passage: int
+    start: int
+    text: str
+    found: frozenset[str]
+
+
+class ExtractiveChatModel(BaseChatModel):
+    """Answers with up to three sentences of the passages, best first, each with its `[n]`."""
+
+    embeddings: Embeddings
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    @property
+    def _llm_type(self) -> str:
+        return "citestream-extractive"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        text = extract(messages[-1].additional_kwargs["evidence"], self.embeddings)
+        message = AIMessage(text, response_metadata={"finish_reason": "stop"})
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        for chunk in _chunks(extract(messages[-1].additional_kwargs["evidence"], self.embeddings)):
+            if run_manager:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        evidence = messages[-1].additional_kwargs["evidence"]
+        text = await anyio.to_thread.run_sync(extract, evidence, self.embeddings)
+        for chunk in _chunks(text):
+            if run_manager:
+                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+
+def extract(evidence: Evidence, embeddings: Embeddings) -> str:
+    """The answer's text: the best sentences, each followed by the marker of its passage."""
+    passages = evidence["passages"][:READ_PASSAGES]
+    sentences = _sentences(passages)
+    if not sentences:
+        return ""
+    scores = _scores(evidence, passages, sentences, embeddings)
+    chosen = _choose(sentences, scores)
+    return "\n\n".join(f"{_quotable(sentence.text)} [{passages[sentence.passage]['index']}]" for sentence in chosen)
+
+
+def _sentences(passages: Sequence[Passage]) -> list[_Sentence]:
+    found: dict[str, _Sentence] = {}
+    for number, passage in enumerate(passages):
+        for start, end in sentence_spans(passage["text"]):
+            text = passage["text"][start:end]
+            if len(text) >= SHORTEST or is_cjk(text):
+                found.setdefault(text, _Sentence(number, start, text, frozenset(terms(text))))
+    return [sentence for sentence in found.values() if sentence.found]
+
+
+def _scores(
+    evidence: Evidence, passages: Sequence[Passage], sentences: Sequence[_Sentence], embeddings: Embeddings
+) -> list[float]:
+    query = evidence["query"]
+    weights = {term: weight * evidence["idf"].get(term, 0.0) for term, weight in query["terms"].items()}
+    total = sum(weights.values()) or 1.0
+    lexical = [sum(weights.get(term, 0.0) for term in sentence.found) / total for sentence in sentences]
+    top = passages[0]["score"] or 1.0
+    shares = [passages[sentence.passage]["score"] / top for sentence in sentences]
+    if is_cjk(query["text"]):
+        return [words + CJK_PASSAGE_WEIGHT * share for words, share in zip(lexical, shares, strict=True)]
+    vectors = np.asarray(embeddings.embed_documents([query["text"], *(s.text for s in sentences)]), np.float32)
+    similar = vectors[1:] @ vectors[0] / (np.linalg.norm(vectors[1:], axis=1) * np.linalg.norm(vectors[0]) + 1e-12)
+    typed = [_holds_type(query["text"], sentence.text) for sentence in sentences]
+    return [
+        float(cosine) + LEXICAL_WEIGHT * words + PASSAGE_WEIGHT * share + TYPE_WEIGHT * fits
+        for cosine, words, share, fits in zip(similar, lexical, shares, typed, strict=True)
+    ]
+
+
+def _choose(sentences: Sequence[_Sentence], scores: Sequence[float]) -> list[_Sentence]:
+    order = sorted(range(len(sentences)), key=lambda i: -scores[i])
+    best = scores[order[0]]
+    return [sentences[i] for i in order[:SENTENCES] if scores[i] >= LEAST_SHARE * best]
+
+
+def _holds_type(question: str, sentence: str) -> float:
+    return float(any(asks.search(question) and holds.search(sentence) for asks, holds in _TYPES))
+
+
+def _quotable(sentence: str) -> str:
+    """A sentence as it may stand in an answer: on one line, unless its lines are code, and with brackets escaped."""
+    fenced = sentence.startswith(("```", "~~~"))
+    text = sentence if fenced else " ".join(sentence.lstrip("#>|-*+• ").split())
+    return text if fenced else escape_brackets(text)
+
+
+def _chunks(text: str) -> Iterator[ChatGenerationChunk]:
+    """The text word by word, as a language model streams it."""
+    for piece in _PIECE.findall(text):
+        yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
+    yield ChatGenerationChunk(
+        message=AIMessageChunk(content="", response_metadata={"finish_reason": "stop"}, chunk_position="last")
+    )
+
+
+def as_evidence(query: SearchQuery, passages: Sequence[Passage], idf: Mapping[str, float]) -> Evidence:
+    """The evidence as plain data."""
+    return {"query": query, "passages": list(passages), "idf": dict(idf)}

@@ -1,0 +1,53 @@
+"""finalize: the answer as it is kept, and how the turn ended."""
+
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.runtime import Runtime
+
+from graph.state.channels import Draft, Turn
+from graph.state.context import TurnContext
+from graph.state.evidence import SearchQuery
+
+LABEL = "Checking the citations"
+
+
+class Reads(TypedDict):
+    """The answer as it came, and the question that it answers."""
+
+    draft: Draft
+    query: SearchQuery
+
+
+class Writes(TypedDict):
+    """The answer as a message of the conversation, and the turn's outcome."""
+
+    messages: list[AnyMessage]
+    turn: Turn
+
+
+@dataclass(frozen=True)
+class Finalize:
+    """Close the turn. The message keeps the id it streamed under, or LangGraph would send it a second time."""
+
+    async def __call__(self, state: Reads, runtime: Runtime[TurnContext]) -> Writes:
+        """Say what was cited and how far the answer is grounded."""
+        draft = state["draft"]
+        turn: Turn = {
+            "status": draft["outcome"],
+            "cited": sorted({citation["index"] for citation in draft["citations"]}),
+            "grounding": draft["grounding"],
+            "usage": draft["usage"],
+            "query": state["query"]["text"],
+        }
+        if not draft["text"]:  # stopped before a word came: nothing that a conversation could go on from
+            return {"messages": [], "turn": turn}
+        metadata = {key: turn[key] for key in ("status", "cited", "grounding")}
+        message = AIMessage(draft["text"], id=draft["message_id"], response_metadata=metadata)
+        return {"messages": [message], "turn": turn}
+
+    @staticmethod
+    def detail(writes: Writes) -> dict[str, Any]:
+        """Which sources were cited, and how far the answer is grounded."""
+        return {"cited": writes["turn"]["cited"], "grounding": writes["turn"]["grounding"]}

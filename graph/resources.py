@@ -1,0 +1,73 @@
+"""Resources: what the nodes work with, wired once from the settings. The only wiring there is."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+from langchain_core.language_models import BaseChatModel
+
+from graph.library import Library
+from graph.models import is_language_model, open_chat_model
+from graph.prompts import Prompts
+from graph.retrieval.embeddings import open_embeddings
+from graph.retrieval.hybrid import Retriever
+from graph.retrieval.index import DenseIndex
+from graph.retrieval.lexical import LexicalIndex
+from graph.settings import Settings
+
+SEARCH_THREADS = 4
+"""Searches at a time; more would only share the same cores."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Live objects of a process."""
+
+    settings: Settings
+    library: Library
+    retriever: Retriever
+    model: BaseChatModel
+    prompts: Prompts
+    search_threads: anyio.CapacityLimiter
+
+    @property
+    def model_name(self) -> str:
+        """The model as the settings name it."""
+        return self.settings.model
+
+    @property
+    def rewriter(self) -> BaseChatModel | None:
+        """The model that makes follow-ups stand alone; None when there is no language model."""
+        return self.model if is_language_model(self.model) else None
+
+    async def warm(self) -> None:
+        """Load what the first question would otherwise wait for."""
+        await anyio.to_thread.run_sync(self.retriever.warm, limiter=self.search_threads)
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Open everything the graph needs, and close it on leaving. Raises SettingsError, IndexMismatch."""
+    resources = await anyio.to_thread.run_sync(_open, settings)
+    try:
+        yield resources
+    finally:
+        resources.retriever.close()
+        resources.library.close()
+
+
+def _open(settings: Settings) -> Resources:
+    prompts = Prompts.load(settings.prompts_file)
+    embeddings = open_embeddings(settings)
+    model = open_chat_model(settings, embeddings)
+    library = Library.open(settings.data_dir)
+    retriever = Retriever(
+        library,
+        lambda: DenseIndex(settings.data_dir, embeddings),
+        LexicalIndex(settings.data_dir),
+        embeddings,
+        settings.embedding,
+    )
+    return Resources(settings, library, retriever, model, prompts, anyio.CapacityLimiter(SEARCH_THREADS))

@@ -1,0 +1,49 @@
+"""From a question and its history to what is searched for, without a language model.
+
+History-aware querying does as well as a human rewrite on MTRAG (R@5 .383 against .374, last question alone .351):
+the terms of earlier questions count less with their distance, and earlier questions lean on the question's vector.
+"""
+
+from collections.abc import Sequence
+
+from graph.state.evidence import SearchQuery
+from graph.terms import terms, words
+
+PRONOUNS = frozenset(
+    "it its they them their theirs he him his she hers her this that these those there one ones same such other "
+    "another else also more too".split()
+)
+CJK_PRONOUNS = ("它", "他", "她", "这", "那", "其", "该", "此", "呢", "還", "还", "也", "這")
+FEW_TERMS = 2
+DECAY_DEPENDENT, DECAY_OTHER = 0.5, 0.2
+"""Weight of a term by the distance of the question it comes from: DECAY ** distance."""
+VECTORS_DEPENDENT, VECTORS_OTHER = (0.8, 0.4), (0.2, 0.2)
+"""Weights of (previous question + question, first question + question) beside the question's own vector."""
+
+
+def history_query(question: str, earlier: Sequence[str]) -> SearchQuery:
+    """The search for `question` asked after the questions `earlier`, oldest first."""
+    weights = dict.fromkeys(terms(question), 1.0)
+    texts = [(question, 1.0)]
+    if earlier:
+        dependent = is_dependent(question)
+        decay = DECAY_DEPENDENT if dependent else DECAY_OTHER
+        for distance, asked in enumerate(reversed(earlier), start=1):
+            for term in terms(asked):
+                weights[term] = max(weights.get(term, 0.0), decay**distance)
+        previous, first = VECTORS_DEPENDENT if dependent else VECTORS_OTHER
+        texts += [(f"{earlier[-1]} {question}", previous), (f"{earlier[0]} {question}", first)]
+    return {"text": question, "terms": weights, "texts": texts}
+
+
+def with_rewrite(query: SearchQuery, rewrite: str) -> SearchQuery:
+    """`query` with a standalone wording beside it: both are searched, the wording is what is answered."""
+    weights = {**query["terms"], **dict.fromkeys(terms(rewrite), 1.0)}
+    return {"text": rewrite, "terms": weights, "texts": [*query["texts"], (rewrite, 1.0)]}
+
+
+def is_dependent(question: str) -> bool:
+    """Whether a question seems to lean on what was said before: a pronoun, or hardly a word of its own."""
+    if PRONOUNS.intersection(words(question)) or any(sign in question for sign in CJK_PRONOUNS):
+        return True
+    return len(terms(question)) <= FEW_TERMS

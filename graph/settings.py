@@ -1,0 +1,111 @@
+"""Every setting of citestream: one class, read once where a process starts, then passed on."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from graph.errors import SettingsError
+
+PREFIX = "CITESTREAM_"
+
+
+class Settings(BaseSettings):
+    """Settings from the environment (`CITESTREAM_…`) and a `.env` file; the environment wins.
+
+    `docs/settings.md` is generated from these fields, so a description is what a user reads.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Field(
+        default=Path("data"),
+        description="Folder of the index, the library and the conversations. Created when missing.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address that `citestream serve` listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port of the server; 0 takes a free one.")
+    model: str = Field(
+        default="extractive",
+        min_length=1,
+        description=(
+            "Who answers. `extractive` picks the sentences of the documents that answer best and needs no "
+            "language model. `openai:NAME` is any OpenAI-compatible model (NAME is all after the first colon); "
+            "other names go to LangChain's `init_chat_model`."
+        ),
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OPENAI_API_KEY"),
+        description="Key for `openai:…` models and embeddings. Servers without keys take any text.",
+    )
+    openai_base_url: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OPENAI_BASE_URL"),
+        description="Address of an OpenAI-compatible server (vLLM, Ollama, llama.cpp …), ending in `/v1`.",
+    )
+    embedding: str = Field(
+        default="minilm",
+        min_length=1,
+        description=(
+            "What turns text into vectors. `minilm` is inside the package; other names go to LangChain's "
+            "`init_embeddings`. A collection remembers its embedding and refuses another."
+        ),
+    )
+    top_k: int = Field(default=5, ge=1, le=20, description="Passages given to the model for a question.")
+    context_budget_tokens: int = Field(
+        default=6000,
+        ge=500,
+        description="Tokens of instructions, history, passages and answer together, by the built-in tokenizer.",
+    )
+    history_budget_tokens: int = Field(
+        default=1500,
+        ge=0,
+        description="Tokens of earlier turns that a prompt may hold; the newest turns stay.",
+    )
+    max_output_tokens: int = Field(default=1000, ge=1, description="Longest answer, in tokens of the model.")
+    idle_timeout_s: float = Field(
+        default=60, gt=0, description="Seconds a model may stay silent before the run ends as incomplete."
+    )
+    run_timeout_s: float = Field(default=300, gt=0, description="Seconds a whole run may take.")
+    disconnect_grace_s: float = Field(
+        default=2,
+        ge=0,
+        description="Seconds a run waits for a reader to come back before it is stopped; 0 stops it at once.",
+    )
+    prompts_file: Path | None = Field(
+        default=None, description="TOML file whose texts replace the built-in prompts of the same name."
+    )
+    log_level: str = Field(
+        default="info", pattern="^(debug|info|warning|error)$", description="Least level that is logged."
+    )
+
+    @classmethod
+    def load(cls, **overrides: Any) -> "Settings":
+        """Read the environment and `.env`; `overrides` (flags of the command line) win unless None.
+
+        Raises SettingsError naming every setting that is wrong.
+        """
+        try:
+            return cls(**{name: value for name, value in overrides.items() if value is not None})
+        except ValidationError as exc:
+            raise SettingsError(_explain(exc)) from exc
+
+
+def env_name(field: str) -> str:
+    """The environment variable of a field of Settings."""
+    alias = Settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[0])
+    return PREFIX + field.upper()
+
+
+def _explain(exc: ValidationError) -> str:
+    problems = []
+    for error in exc.errors():
+        field = str(error["loc"][0])
+        name = env_name(field) if field in Settings.model_fields else field
+        problems.append(f"{name}: {error['msg']} (it is {error['input']!r})")
+    return "a setting is wrong. " + "; ".join(problems) + ". See docs/settings.md."

@@ -1,0 +1,48 @@
+"""History: which earlier turns a prompt may hold."""
+
+from collections.abc import Sequence
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+
+from graph.retrieval.tokenizer import count_tokens
+
+
+def split_question(messages: Sequence[AnyMessage]) -> tuple[list[AnyMessage], str]:
+    """The turns before the question, and the question: the text of the last message.
+
+    Raises ValueError when the conversation does not end with a person's words.
+    """
+    if not messages or not isinstance(messages[-1], HumanMessage) or not messages[-1].text.strip():
+        raise ValueError("the last message must be the question: a human message with text")
+    return list(messages[:-1]), messages[-1].text.strip()
+
+
+def questions(history: Sequence[AnyMessage]) -> list[str]:
+    """What was asked, oldest first."""
+    return [message.text for message in history if isinstance(message, HumanMessage)]
+
+
+def fit_history(history: Sequence[AnyMessage], budget_tokens: int) -> tuple[list[AnyMessage], int]:
+    """The newest whole turns within the budget, oldest first, and how many turns were left out."""
+    turns = _turns(history)
+    kept: list[list[AnyMessage]] = []
+    used = 0
+    for turn in reversed(turns):
+        used += sum(count_tokens(message.text) for message in turn)
+        if used > budget_tokens:
+            break
+        kept.append(turn)
+    return [message for turn in reversed(kept) for message in turn], len(turns) - len(kept)
+
+
+def _turns(history: Sequence[AnyMessage]) -> list[list[AnyMessage]]:
+    """Question and answer pairs; a question that was never answered is left out, as models expect alternation."""
+    turns: list[list[AnyMessage]] = []
+    asked: AnyMessage | None = None
+    for message in history:
+        if isinstance(message, HumanMessage):
+            asked = message
+        elif isinstance(message, AIMessage) and asked is not None and message.text.strip():
+            turns.append([asked, message])
+            asked = None
+    return turns
