@@ -1,0 +1,66 @@
+/** The page: header, conversation, question box, and the source that is open beside them. */
+import { useCallback, useRef, useState } from "react";
+
+import { useConversation } from "../conversation";
+import { isRunning } from "../turn";
+import type { Citation } from "../wire";
+import { Ask } from "./Ask";
+import { ConversationView } from "./Conversation";
+import { SourcePanel } from "./SourcePanel";
+
+/** The source that is open: the quotes of one marker, or of all that cite it. */
+export interface OpenSource {
+  id: string;
+  index: number;
+  citations: Citation[];
+}
+
+export function Page() {
+  const [conversation, actions] = useConversation();
+  const [source, setSource] = useState<OpenSource | null>(null);
+  const opener = useRef<Element | null>(null);
+  const running = conversation.turns.find(isRunning);
+
+  const openSource = useCallback((opened: OpenSource) => {
+    opener.current = document.activeElement;
+    setSource(opened);
+  }, []);
+
+  const closeSource = useCallback(() => {
+    setSource(null);
+    if (opener.current instanceof HTMLElement) opener.current.focus({ preventScroll: true });
+  }, []);
+
+  function startNew() {
+    setSource(null);
+    actions.startNew();
+  }
+
+  return (
+    <div className={source === null ? "page" : "page with-panel"}>
+      <header className="top">
+        <span className="wordmark">
+          cite<span>stream</span>
+        </span>
+        <button type="button" className="quiet" data-testid="new-thread" onClick={startNew}>
+          New conversation
+        </button>
+      </header>
+      <main className="main">
+        <ConversationView
+          conversation={conversation}
+          onOpen={openSource}
+          onAsk={actions.ask}
+          onReconnect={actions.reconnect}
+        />
+        <Ask
+          first={conversation.turns.length === 0}
+          disabled={conversation.loading}
+          onAsk={actions.ask}
+          onStop={running === undefined ? null : () => actions.stop(running)}
+        />
+      </main>
+      {source !== null && <SourcePanel source={source} onClose={closeSource} />}
+    </div>
+  );
+}

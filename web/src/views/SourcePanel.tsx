@@ -1,0 +1,130 @@
+/** The open source: the passage in its document, with the quote marked. */
+import { useEffect, useRef, useState } from "react";
+
+import { getSource, RequestRefused } from "../api";
+import { VERDICT_WORDS } from "../citations";
+import { formatPlace } from "../format";
+import { markQuotes } from "../passage";
+import type { Citation, SourceRecord } from "../wire";
+import { Icon, VerdictIcon } from "./Icon";
+import type { OpenSource } from "./Page";
+
+interface Props {
+  source: OpenSource;
+  onClose: () => void;
+}
+
+type Loaded = SourceRecord | { error: string } | null;
+
+export function SourcePanel({ source, onClose }: Props) {
+  const loaded = useSource(source.id);
+  const panel = useRef<HTMLElement>(null);
+
+  useEffect(() => {
+    panel.current?.focus();
+    const closeOnEscape = (event: KeyboardEvent) => {
+      if (event.key === "Escape") onClose();
+    };
+    window.addEventListener("keydown", closeOnEscape);
+    return () => window.removeEventListener("keydown", closeOnEscape);
+  }, [source, onClose]);
+
+  return (
+    <aside
+      ref={panel}
+      className="panel"
+      tabIndex={-1}
+      aria-label={`Source ${source.index}`}
+      data-testid="source-panel"
+    >
+      <header>
+        <span className="panel-index">Source {source.index}</span>
+        <button type="button" className="quiet" aria-label="Close the source" onClick={onClose}>
+          <Icon name="cross" />
+        </button>
+      </header>
+      {loaded === null && <p className="muted">Loading the source…</p>}
+      {loaded !== null && "error" in loaded && (
+        <p className="notice" role="alert">
+          {loaded.error}
+        </p>
+      )}
+      {loaded !== null && "text" in loaded && <Passage source={loaded} citations={source.citations} />}
+    </aside>
+  );
+}
+
+function Passage({ source, citations }: { source: SourceRecord; citations: Citation[] }) {
+  const { pieces, missing } = markQuotes(source, citations);
+  const text = useRef<HTMLParagraphElement>(null);
+  const place = formatPlace(source);
+
+  useEffect(() => {
+    text.current?.querySelector("mark")?.scrollIntoView({ block: "nearest" });
+  }, [source, citations]);
+
+  return (
+    <>
+      <h2>{source.document.title || source.document.source}</h2>
+      {place !== "" && <p className="panel-place">{place}</p>}
+      <Origin address={source.document.source} />
+      {!source.live && <p className="panel-note">This is an older version of the document; it has changed since.</p>}
+      {citations.length === 1 && citations[0] !== undefined && <Check citation={citations[0]} />}
+      {missing.map((quote) => (
+        <blockquote key={quote} data-testid="quote">
+          <mark>{quote}</mark>
+        </blockquote>
+      ))}
+      <p className="passage" ref={text}>
+        <span className="around">{source.before}</span>
+        {pieces.map(({ text, marked }, n) =>
+          marked ? (
+            <mark key={n} data-testid="quote">
+              {text}
+            </mark>
+          ) : (
+            <span key={n}>{text}</span>
+          ),
+        )}
+        <span className="around">{source.after}</span>
+      </p>
+    </>
+  );
+}
+
+function Check({ citation }: { citation: Citation }) {
+  return (
+    <p className={`check ${citation.verified}`}>
+      <VerdictIcon verdict={citation.verified} />
+      {VERDICT_WORDS[citation.verified]}
+    </p>
+  );
+}
+
+/** Where the document came from; a link when that is on the web. */
+function Origin({ address }: { address: string }) {
+  if (!/^https?:\/\//.test(address)) return <p className="panel-origin">{address}</p>;
+  return (
+    <p className="panel-origin">
+      <a href={address} title={address} target="_blank" rel="noopener noreferrer nofollow">
+        {address}
+      </a>
+    </p>
+  );
+}
+
+function useSource(id: string): Loaded {
+  const [loaded, setLoaded] = useState<Loaded>(null);
+  useEffect(() => {
+    const leaving = new AbortController();
+    getSource(id, leaving.signal)
+      .then(setLoaded)
+      .catch((error: unknown) => {
+        if (leaving.signal.aborted) return;
+        const refused = error instanceof RequestRefused;
+        setLoaded({ error: refused ? error.message : "The source could not be loaded. The server cannot be reached." });
+      });
+    return () => leaving.abort();
+  }, [id]);
+  return loaded;
+}
