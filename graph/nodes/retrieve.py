@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 from graph.events import emit, source_of
 from graph.prompts import Prompts, fit_passages
 from graph.retrieval.hybrid import Found
-from graph.retrieval.sufficiency import THRESHOLD
+from graph.retrieval.sufficiency import is_enough
 from graph.settings import Settings
 from graph.state.context import TurnContext
 from graph.state.evidence import Passage, SearchQuery
@@ -65,7 +65,7 @@ class Retrieve:
         budget = self.settings.context_budget_tokens - self.settings.max_output_tokens - overhead
         passages = fit_passages(found.passages, budget)
         emit("source", {"sources": [source_of(passage) for passage in passages]})
-        return {"passages": passages, "answerable": bool(passages) and found.confidence >= THRESHOLD}
+        return {"passages": passages, "answerable": bool(passages) and is_enough(query["text"], found.confidence)}
 
     @staticmethod
     def detail(writes: Writes) -> dict[str, Any]:

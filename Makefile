@@ -1,0 +1,62 @@
+# What a newcomer needs: make run. Everything is set up in .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+SETUP := $(VENV)/.setup
+SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/src/* web/src/*/*) hatch_build.py
+
+.PHONY: setup run test check format lint types imports lock docs studio acceptance clean
+
+setup: $(SETUP)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "citestream needs Python 3.11 or newer; name one with: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/uv: $(BIN)/python
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
+
+$(SETUP): pyproject.toml requirements.lock $(SOURCES) | $(BIN)/uv
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+run: setup
+	@$(BIN)/citestream index list --json | grep -q '"id"' || $(BIN)/citestream ingest docs
+	@$(BIN)/citestream serve
+
+test: setup
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only --quiet .
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+check: lint types imports test
+
+# requirements.lock holds names, versions and hashes only.
+lock: | $(BIN)/uv
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--all-extras --group dev pyproject.toml -o requirements.lock
+
+docs: setup
+	$(BIN)/python -m docs.generate
+
+studio: setup
+	LANGGRAPH_CLI_NO_ANALYTICS=1 LANGGRAPH_NO_VERSION_CHECK=true \
+		$(BIN)/langgraph dev --no-browser --no-reload --host 127.0.0.1 --port 2024 --n-jobs-per-worker 10
+
+clean:
+	rm -rf $(VENV) server/static web/node_modules dist build

@@ -1,0 +1,5 @@
+"""`python -m citestream` is the `citestream` command."""
+
+from citestream.cli import main
+
+main()

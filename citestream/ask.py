@@ -1,0 +1,82 @@
+"""Answer in the terminal: the text as it streams, then the sources and the quotes that prove it."""
+
+import sys
+from contextlib import aclosing
+
+import anyio.to_thread
+from langchain_core.messages import HumanMessage
+from rich.console import Console
+from rich.markup import escape
+
+from graph.build import build_graph
+from graph.errors import IndexEmpty
+from graph.events import Source
+from graph.resources import Resources, open_resources
+from graph.settings import Settings
+from graph.state.context import TurnContext
+from graph.state.evidence import Citation
+
+MARKS = {"exact": "✓ exact", "supported": "≈ supported", "unsupported": "✗ unsupported"}
+
+
+async def answer(settings: Settings, question: str, context: TurnContext) -> None:
+    """Ask the graph and print what it says. Raises CitestreamError."""
+    async with open_resources(settings) as resources:
+        if await anyio.to_thread.run_sync(resources.library.is_empty):
+            raise IndexEmpty("there is nothing to search yet. `citestream ingest PATH` adds documents.")
+        printer = _Printer()
+        await _run(resources, question, context, printer)
+        printer.print_sources()
+
+
+async def _run(resources: Resources, question: str, context: TurnContext, printer: "_Printer") -> None:
+    graph = build_graph(resources)
+    stream = graph.astream_events(
+        {"messages": [HumanMessage(question)]}, version="v2", stream_mode=["custom"], context=context
+    )
+    async with aclosing(stream) as events:  # type: ignore[type-var]  # an async generator, declared as an iterator
+        async for event in events:
+            if event["event"] == "on_chain_stream" and not event["parent_ids"]:
+                _, payload = event["data"]["chunk"]
+                printer.take(payload["event"], payload["data"])
+
+
+class _Printer:
+    """Writes the answer to stdout and everything about it, where that is a terminal, around it."""
+
+    def __init__(self) -> None:
+        self._steps = Console(stderr=True)
+        self._out = Console()
+        self._sources: list[Source] = []
+        self._citations: list[Citation] = []
+
+    def take(self, event: str, data: dict[str, object]) -> None:
+        if event == "status" and data["state"] == "start" and self._steps.is_terminal:
+            self._steps.print(f"[dim]· {data['label']}[/]")
+        elif event == "source":
+            self._sources = data["sources"]  # type: ignore[assignment]  # the payload of that event
+        elif event == "citation":
+            self._citations.append(data)  # type: ignore[arg-type]  # the payload of that event
+        elif event == "message":
+            sys.stdout.write(str(data["delta"]))
+            sys.stdout.flush()
+
+    def print_sources(self) -> None:
+        self._out.print("\n")
+        cited = {citation["index"] for citation in self._citations}
+        for source in self._sources:
+            if source["index"] in cited:
+                self._out.print(f"\\[{source['index']}] [bold]{escape(_place(source))}[/]", highlight=False)
+                for citation in self._citations:
+                    if citation["index"] == source["index"]:
+                        quote = " ".join(citation["quote"].split())
+                        line = f"    {MARKS[citation['verified']]}: “{quote}”"
+                        self._out.print(escape(line), highlight=False)
+
+
+def _place(source: Source) -> str:
+    metadata = source["metadata"]
+    parts = [metadata["source"], metadata.get("heading", "")]
+    if "page" in metadata:
+        parts.append(f"page {metadata['page']}")
+    return " · ".join(part for part in parts if part)

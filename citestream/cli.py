@@ -1,0 +1,73 @@
+"""The `citestream` command: serve, ingest, index, ask, version."""
+
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest.cli import index_app, ingest_command
+
+app = typer.Typer(
+    name="citestream",
+    help="Ask your own documents, and get answers that are proved sentence by sentence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("ingest")(ingest_command)
+app.add_typer(index_app, name="index")
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the index. [setting DATA_DIR]")]
+Model = Annotated[str | None, typer.Option("--model", help="Who answers. [setting MODEL]")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [setting HOST]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [setting PORT]")] = None,
+    data_dir: DataDir = None,
+    model: Model = None,
+) -> None:
+    """Serve the page and the HTTP API."""
+    from graph.settings import Settings
+    from server.serve import serve as run_server
+
+    run_server(Settings.load(host=host, port=port, data_dir=data_dir, model=model))
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    collection: Annotated[list[str] | None, typer.Option("--collection", help="Collection to search.")] = None,
+    top_k: Annotated[int | None, typer.Option("--top-k", min=1, max=20, help="Passages to read.")] = None,
+    data_dir: DataDir = None,
+    model: Model = None,
+) -> None:
+    """Answer one question here in the terminal, with its sources and quotes."""
+    import asyncio
+
+    from citestream.ask import answer
+    from graph.settings import Settings
+    from graph.state.context import TurnContext
+
+    settings = Settings.load(data_dir=data_dir, model=model)
+    asyncio.run(answer(settings, question, TurnContext(collections=collection or ["default"], top_k=top_k)))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(installed_version("citestream"))
+
+
+def main() -> None:
+    """Run the command; what the user can mend is one line on stderr, without a traceback."""
+    from graph.errors import CitestreamError
+
+    try:
+        app()
+    except CitestreamError as exc:
+        sys.stderr.write(f"citestream: {exc.message}\n")
+        sys.exit(1)
