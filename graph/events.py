@@ -7,9 +7,10 @@ Payloads are those of the wire contract (docs/http.md). They leave a node throug
 
 import asyncio
 from contextvars import ContextVar
-from typing import Any, Literal, NotRequired, TypedDict, overload
+from typing import Any, Literal, NotRequired, overload
 
 from langgraph.config import get_stream_writer
+from typing_extensions import TypedDict
 
 from graph.state.evidence import Citation, Passage, Span
 

@@ -9,7 +9,7 @@ With three sentences the gold answer is inside for .94 of XQuAD (English) and .9
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 import anyio.to_thread
 import numpy as np
@@ -19,6 +19,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict
+from typing_extensions import TypedDict
 
 from graph.citations import escape_brackets
 from graph.sentences import sentence_spans

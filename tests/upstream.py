@@ -3,7 +3,7 @@
 Raw asyncio, so that it can break the protocol where a framework would not let it. Names (parts after `:` are numbers):
 `say` answers `ANSWER` · `slow:N:S` writes N words, S seconds apart · `status:CODE` · `drop:N` closes after N words ·
 `nofinish` ends without a finish_reason · `length` · `think` · `reasoning` · `error` sends an error object in the stream
-· `garbage` sends a chunk that is no JSON · `hang:N` falls silent after N words · `echo` answers with its last message.
+· `garbage` sends a chunk that is no JSON · `hang:N` falls silent after N words. A prompt that asks for a standalone question gets `STANDALONE`.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-ANSWER = "The fox sleeps in a den [1]. It was seen in 1998 [1]."
+ANSWER = "The fox sleeps in a den [1]. It was seen in 1999 [1]."
+STANDALONE = "Where does the fox sleep?"
 SECRET = "sk-SECRETKEY-from-upstream"
 
 
@@ -28,6 +29,7 @@ class Upstream:
     finished: int = 0
     closed_early: int = 0
     words_sent: int = 0
+    writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @property
     def base_url(self) -> str:
@@ -52,6 +54,9 @@ def run_upstream() -> Iterator[Upstream]:
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
         server.close()
+        for writer in upstream.writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
     def run() -> None:
         with suppress(asyncio.CancelledError):
@@ -59,7 +64,8 @@ def run_upstream() -> Iterator[Upstream]:
         pending = asyncio.all_tasks(loop)
         for task in pending:
             task.cancel()
-        loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        if pending:
+            loop.run_until_complete(asyncio.wait(pending))
         loop.close()
 
     main = loop.create_task(serve())
@@ -74,6 +80,7 @@ def run_upstream() -> Iterator[Upstream]:
 
 
 async def _serve(upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    upstream.writers.add(writer)
     with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -168,8 +175,8 @@ async def _stream(
 def _words(name: str, numbers: list[str], body: dict[str, Any]) -> list[str]:
     if name == "slow":
         return [f"word{number} " for number in range(int(numbers[0]))]
-    if name == "echo":
-        return [str(body["messages"][-1]["content"])]
+    if body["messages"][-1]["content"].endswith("Standalone question:"):
+        return [STANDALONE]
     text = {"think": f"<think>Let me see.</think>{ANSWER}", "reasoning": f"I think so. {ANSWER}"}.get(name, ANSWER)
     return [word if number == 0 else f" {word}" for number, word in enumerate(text.split(" "))]
 

@@ -4,11 +4,12 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
+from typing_extensions import TypedDict
 
 from graph.citations import CitationParser, Claim, Text, cite, grounding
 from graph.errors import ModelError, ModelMisbehaved

@@ -2,11 +2,12 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AnyMessage
 from langgraph.runtime import Runtime
+from typing_extensions import TypedDict
 
 from graph.model_stream import Limits, open_model_stream
 from graph.prompts import Prompts

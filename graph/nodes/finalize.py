@@ -1,10 +1,11 @@
 """finalize: the answer as it is kept, and how the turn ended."""
 
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.runtime import Runtime
+from typing_extensions import TypedDict
 
 from graph.state.channels import Draft, Turn
 from graph.state.context import TurnContext

@@ -1,12 +1,13 @@
 """retrieve: the query becomes passages, and the `source` event that shows them."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
 
 import anyio
 import anyio.to_thread
 from langchain_core.messages import AnyMessage
 from langgraph.runtime import Runtime
+from typing_extensions import TypedDict
 
 from graph.events import emit, source_of
 from graph.prompts import Prompts, fit_passages

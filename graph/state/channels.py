@@ -1,9 +1,10 @@
 """The channels of the graph: what a run reads and writes. Plain data, as the LangGraph server checkpoints it."""
 
-from typing import Annotated, Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict
 
 from graph.state.evidence import Citation, Grounding, Passage, SearchQuery
 

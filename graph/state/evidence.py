@@ -3,7 +3,9 @@
 All offsets count Unicode code points (Python's `str`).
 """
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 Verdict = Literal["exact", "supported", "unsupported"]
 Grounding = Literal["full", "partial", "none"]

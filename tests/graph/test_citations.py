@@ -118,7 +118,12 @@ def test_brackets_of_documents_are_escaped_once() -> None:
     [
         ("Cats sleep a lot.", "Dogs run. Cats  sleep\na lot. Birds sing.", "exact", "Cats  sleep\na lot."),
         ("**Cats** sleep a `lot`", "Dogs run. Cats sleep a lot.", "exact", "Cats sleep a lot."),
-        ("A lot is dreamt by the cats of Rome.", "Dogs run. Cats sleep a lot. Birds.", "unsupported", "Cats sleep a lot."),
+        (
+            "A lot is dreamt by the cats of Rome.",
+            "Dogs run. Cats sleep a lot. Birds.",
+            "unsupported",
+            "Cats sleep a lot.",
+        ),
         (
             "Cats sleep very much, a lot.",
             "Dogs run. Cats sleep very much. Birds.",

@@ -1,0 +1,59 @@
+from langchain_core.messages import HumanMessage
+
+from graph.extractive import Evidence, ExtractiveChatModel, extract
+from graph.retrieval.embeddings import MiniLM
+from graph.retrieval.query import history_query
+from graph.state.evidence import Passage
+from graph.terms import terms
+
+
+def evidence(question: str, *texts: str) -> Evidence:
+    passages = [
+        Passage(
+            index=n, id=f"d{n}.v.0-1", text=text, score=1 / n, document=f"d{n}", source="s", title="T",
+            start=0, end=len(text), doc_sha256="",
+        )
+        for n, text in enumerate(texts, start=1)
+    ]  # fmt: skip
+    idf = {term: 1.0 for text in (question, *texts) for term in terms(text)}
+    return {"query": history_query(question, []), "passages": passages, "idf": idf}
+
+
+def test_the_sentence_that_answers_comes_first_with_its_marker() -> None:
+    data = evidence(
+        "Where does the fox sleep?", "The fox runs fast. The fox sleeps in a den.", "Cats sleep in baskets."
+    )
+    assert extract(data, MiniLM()).startswith("The fox sleeps in a den. [1]")
+
+
+def test_chinese_is_answered_by_words_alone() -> None:
+    data = evidence("猫睡在哪里？", "狗在院子里跑。猫睡在篮子里。")
+    assert extract(data, MiniLM()).startswith("猫睡在篮子里。 [1]")
+
+
+def test_bracketed_numbers_of_the_document_are_escaped() -> None:
+    assert "near Oxford \\[12]. [1]" in extract(
+        evidence("Where was it seen?", "It was seen near Oxford [12]."), MiniLM()
+    )
+
+
+def test_at_most_three_sentences_without_repetition() -> None:
+    text = "The fox sleeps in a den. " * 3 + "The fox sleeps by day. The fox sleeps alone. The fox sleeps in winter."
+    answer = extract(evidence("Where does the fox sleep?", text, "The fox sleeps in a den."), MiniLM())
+    assert answer.count("[") == 3
+    assert answer.count("in a den") == 1
+
+
+def test_nothing_to_quote_gives_no_answer() -> None:
+    assert extract(evidence("Where?", "..."), MiniLM()) == ""
+
+
+async def test_streaming_and_invoking_say_the_same() -> None:
+    model = ExtractiveChatModel(embeddings=MiniLM())
+    data = evidence("Where does the fox sleep?", "The fox sleeps in a den.")
+    asked = [HumanMessage("?", additional_kwargs={"evidence": data})]
+    streamed = [chunk async for chunk in model.astream(asked)]
+    assert "".join(chunk.text for chunk in streamed) == (await model.ainvoke(asked)).text
+    assert "".join(chunk.text for chunk in model.stream(asked)) == model.invoke(asked).text
+    assert len(streamed) > 5
+    assert streamed[-1].response_metadata["finish_reason"] == "stop"

@@ -1,0 +1,153 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from langchain_chroma import Chroma
+
+from graph.errors import CollectionNotFound, IndexLocked, IndexMismatch
+from graph.library import Library
+from graph.retrieval.embeddings import MiniLM
+from graph.retrieval.hybrid import Retriever, fuse
+from graph.retrieval.index import DenseIndex
+from graph.retrieval.lexical import LexicalIndex
+from graph.retrieval.query import history_query
+from graph.retrieval.writer import IndexWriter, open_writer
+from graph.settings import Settings
+from tests.graph.conftest import CATS, FOX, SQLITE, version
+
+
+@pytest.fixture
+def retriever(index: Settings) -> Retriever:
+    return open_retriever(index)
+
+
+def open_retriever(settings: Settings, embedding: str = "minilm") -> Retriever:
+    embeddings = MiniLM()
+    return Retriever(
+        Library.open(settings.data_dir),
+        lambda: DenseIndex(settings.data_dir, embeddings),
+        LexicalIndex(settings.data_dir),
+        embeddings,
+        embedding,
+    )
+
+
+def ask(retriever: Retriever, question: str, **where: list[str]) -> list[str]:
+    found = retriever.search(history_query(question, []), ["default"], k=3, where=where)
+    return [passage["source"] for passage in found.passages]
+
+
+def test_the_best_passage_comes_first_by_words_and_by_meaning(retriever: Retriever) -> None:
+    assert ask(retriever, "Where does the fox sleep?")[0] == "foxes.txt"
+    assert ask(retriever, "How do I archive my relational data store?")[0] == "sqlite.txt"
+    assert ask(retriever, "猫睡多久？")[0] == "cats.txt"
+
+
+def test_heading_words_are_searched_as_well(retriever: Retriever) -> None:
+    assert ask(retriever, "databases")[0] == "sqlite.txt"
+
+
+def test_passages_are_slices_with_metadata_and_count_from_one(retriever: Retriever) -> None:
+    found = retriever.search(history_query("fox den", []), ["default"], k=2, where={})
+    first = found.passages[0]
+    assert first["text"] == FOX[first["start"] : first["end"]]
+    assert (first["index"], first["title"], first["heading"]) == (1, "foxes", "Animals")
+    assert 0 <= first["score"] <= 1
+
+
+def test_a_filter_leaves_only_what_matches(retriever: Retriever) -> None:
+    assert ask(retriever, "Where does the fox sleep?", source=["sqlite.txt"]) == ["sqlite.txt"]
+
+
+def test_confidence_tells_what_is_there_from_what_is_not(retriever: Retriever) -> None:
+    def confidence(question: str) -> float:
+        return retriever.search(history_query(question, []), ["default"], k=3, where={}).confidence
+
+    assert confidence("Where does the fox sleep?") > 0.6
+    assert confidence("What is the capital of France?") < 0.1
+
+
+def test_a_running_reader_follows_what_another_process_publishes(
+    retriever: Retriever, index: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graph.retrieval.hybrid.REOPEN_INTERVAL_S", 0.0)
+    assert "wombats.txt" not in ask(retriever, "cube-shaped droppings")
+    script = (
+        "import sys; from graph.settings import Settings; from graph.retrieval.writer import open_writer\n"
+        "from tests.graph.conftest import version\n"
+        "with open_writer(Settings.load(data_dir=sys.argv[1])) as w:\n"
+        "    w.begin('default', chunker='test/1'); w.put(version('wombats.txt', 'Marsupials leave cubic excrement.'))\n"
+        "    w.put(version('foxes.txt', 'Foxes have moved away.', revision=2)); w.publish()\n"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", script, str(index.data_dir)], check=True, cwd=root, timeout=60)
+    # No word in common: only the reopened vectors can find it.
+    assert ask(retriever, "dice-like poo of a wombat animal")[0] == "wombats.txt"
+    found = retriever.search(history_query("fox den", []), ["default"], k=5, where={})
+    assert [p["text"] for p in found.passages if p["source"] == "foxes.txt"] == ["Foxes have moved away."]
+
+
+def test_an_unknown_collection_and_another_embedding_are_refused(retriever: Retriever, index: Settings) -> None:
+    with pytest.raises(CollectionNotFound):
+        retriever.search(history_query("fox", []), ["nope"], k=1, where={})
+    with pytest.raises(IndexMismatch, match=r"'minilm'.*'openai:other'"):
+        ask(open_retriever(index, "openai:other"), "fox")
+
+
+def test_a_plain_langchain_retriever_reads_the_collection(index: Settings) -> None:
+    library = Library.open(index.data_dir)
+    store = Chroma(
+        collection_name=library.collection("default").id,
+        embedding_function=MiniLM(),
+        persist_directory=str(index.data_dir / "chroma"),
+    )
+    found = store.as_retriever(search_kwargs={"k": 1}).invoke("Where does the fox sleep?")
+    assert found[0].page_content == FOX
+    assert found[0].metadata["source"] == "foxes.txt"
+    assert found[0].metadata["start"] == 0
+    assert library.live_chunks([str(found[0].id)])
+
+
+def test_a_second_writer_is_turned_away_and_told_who_writes(writer: IndexWriter, settings: Settings) -> None:
+    with pytest.raises(IndexLocked, match=r"pid \d+"), open_writer(settings):
+        pytest.fail("two writers")
+
+
+def test_replaced_and_removed_chunks_leave_both_indexes(index: Settings) -> None:
+    with open_writer(index) as writer:
+        writer.begin("default", chunker="test/1")
+        writer.put(version("foxes.txt", SQLITE, revision=2))
+        writer.publish()
+        writer.remove(next(d.id for d in writer.library.documents() if d.source == "cats.txt"))
+        writer.publish()
+        collection = writer.library.collection("default").id
+        assert writer._dense.count(collection) == 2
+        assert writer._lexical.count(collection) == 2
+
+
+def test_a_collection_without_documents_may_take_another_chunker(index: Settings) -> None:
+    with open_writer(index) as writer:
+        writer.begin("default", chunker="test/1")
+        for document in writer.library.documents():
+            writer.remove(document.id)
+        writer.publish()
+        writer.begin("default", chunker="test/2")
+        writer.put(version("cats.txt", CATS))
+        writer.publish()
+        assert writer._dense.count(writer.library.collection("default").id) == 1
+
+
+def test_fusing_weighs_min_max_scores() -> None:
+    fused = fuse({"a": 0.9, "b": 0.5}, {"b": 10.0, "c": 5.0}, weight=0.5)
+    assert fused == [("a", 0.5), ("b", 0.5), ("c", 0.25)]
+    assert fuse({}, {"x": 3.0}, weight=0.0) == [("x", 1.0)]
+    assert fuse({}, {}, weight=0.6) == []
+
+
+def test_rare_words_weigh_more(index: Settings) -> None:
+    library = Library.open(index.data_dir)
+    idf = LexicalIndex(index.data_dir).idf([library.collection("default").id], ["fox", "file", "unheard"])
+    assert idf["unheard"] > idf["fox"] > 0
+    assert np.isclose(idf["fox"], idf["file"])
