@@ -355,7 +355,7 @@ def _find_quote(claim: str, text: str) -> tuple[int, int] | None:
     while at >= 0:
         start, end = places[at], places[at + len(wanted) - 1] + 1
         if not (_joins(text, start) or _joins(text, end)):
-            while end < len(text) and text[end] in ".。!！?？;；”’»」』)）\"'":
+            while end < len(text) and text[end] in ".。!！?？;；”’»」』)）\"'`*_":
                 end += 1
             return start, end
         at = squeezed.find(wanted, at + 1)

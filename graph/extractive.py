@@ -47,6 +47,7 @@ _TYPES = (
     (re.compile(r"^\s*who\b", re.I), re.compile(r"(?<!^)\b[A-Z][a-z]+")),
     (re.compile(r"什么时候|何时|哪一?年|多少|几"), re.compile(r"\d|[一二三四五六七八九十百千万]")),
 )
+_BULLET = re.compile(r"^(?:[-+*•·]\s+|#+\s+|>\s*|\|\s*)+")
 _PIECE = re.compile(r"\s*\S+\s*?|\s+", re.S)
 
 
@@ -169,7 +170,7 @@ def _holds_type(question: str, sentence: str) -> float:
 def _quotable(sentence: str) -> str:
     """A sentence as it may stand in an answer: on one line, unless its lines are code, and with brackets escaped."""
     fenced = sentence.startswith(("```", "~~~"))
-    text = sentence if fenced else " ".join(sentence.lstrip("#>|-*+• ").split())
+    text = sentence if fenced else " ".join(_BULLET.sub("", sentence).split())
     return text if fenced else escape_brackets(text)
 
 

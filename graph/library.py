@@ -164,6 +164,7 @@ class KnownDocument:
     sha256: str
     size_bytes: int
     mtime_ns: int
+    loader: str
     chunks: int
 
 
@@ -349,14 +350,14 @@ class Library:
     def known(self, collection: str) -> list[KnownDocument]:
         """Every live document of a collection as ingest compares it with files; [] for an unknown one."""
         query = (
-            select(documents, versions.c.sha256, versions.c.size_bytes, versions.c.mtime_ns, versions.c.chunks)
+            select(documents, versions)
             .join(versions, versions.c.id == documents.c.live_version)
             .join(collections, collections.c.id == documents.c.collection_id)
             .where(collections.c.name == collection)
         )
         with self._engine.connect() as connection:
             return [
-                KnownDocument(r.id, r.source, r.path, r.sha256, r.size_bytes, r.mtime_ns, r.chunks)
+                KnownDocument(r.id, r.source, r.path, r.sha256, r.size_bytes, r.mtime_ns, r.loader, r.chunks)
                 for r in connection.execute(query)
             ]
 

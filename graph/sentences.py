@@ -94,8 +94,10 @@ def _is_abbreviation(text: str, start: int, dot: int) -> bool:
     if not word:
         return False
     if word.isdigit():  # "1. First step": a list number, when nothing stands before it on its line
-        line = text.rfind("\n", start, begin) + 1
-        return len(word) <= 3 and not text[max(start, line) : begin].strip()
+        line = begin
+        while line > start and text[line - 1] in " \t":
+            line -= 1
+        return len(word) <= 3 and (line == start or text[line - 1] == "\n")
     return word in ABBREVIATIONS or (len(word) == 1 and word.isalpha() and word.isascii())
 
 

@@ -3,7 +3,8 @@
 Raw asyncio, so that it can break the protocol where a framework would not let it. Names (parts after `:` are numbers):
 `say` answers `ANSWER` · `slow:N:S` writes N words, S seconds apart · `status:CODE` · `drop:N` closes after N words ·
 `nofinish` ends without a finish_reason · `length` · `think` · `reasoning` · `error` sends an error object in the stream
-· `garbage` sends a chunk that is no JSON · `hang:N` falls silent after N words. A prompt that asks for a standalone question gets `STANDALONE`.
+· `garbage` sends a chunk that is no JSON · `hang:N` falls silent after N words. A prompt that asks for a
+standalone question gets `STANDALONE`.
 """
 
 import asyncio

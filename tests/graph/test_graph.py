@@ -213,7 +213,7 @@ async def test_stop_ends_the_model_s_stream_and_keeps_what_was_said(open_with: O
         stopped_at = time.monotonic()
         run = await asking
         assert time.monotonic() - stopped_at < 0.5
-        while upstream.open:  # noqa: ASYNC110
+        while upstream.open:
             await asyncio.sleep(0.01)
             assert time.monotonic() - stopped_at < 1
     assert run.output["turn"]["status"] == "stopped"
@@ -224,12 +224,15 @@ async def test_stop_ends_the_model_s_stream_and_keeps_what_was_said(open_with: O
 
 async def test_status_ends_also_when_a_node_fails(open_with: OpenWith, upstream: Upstream) -> None:
     seen: list[Any] = []
+
+    async def listen(resources: Resources) -> None:
+        question: Any = {"messages": [HumanMessage(FOX)]}
+        async for _, payload in build_graph(resources).astream(question, stream_mode=["custom"], context=TurnContext()):
+            seen.append(payload["data"])
+
     async with open_with(**openai(upstream, "status:401")) as resources:
         with pytest.raises(ModelError):
-            async for _, payload in build_graph(resources).astream(
-                {"messages": [HumanMessage(FOX)]}, stream_mode=["custom"], context=TurnContext()
-            ):
-                seen.append(payload["data"])
+            await listen(resources)
     assert (seen[-1]["node"], seen[-1]["state"], seen[-1]["detail"]) == ("cite_and_generate", "end", {"failed": True})
 
 

@@ -1,0 +1,352 @@
+"""The commands `citestream ingest` and `citestream index`.
+
+Exit codes: 0 good or nothing to do, 1 internal, 2 usage, 3 some files failed, 4 every file failed, 75 another
+process is writing the index, 130 interrupted. Files without a loader and empty ones are skipped, not failed.
+"""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graph.errors import (
+    CitestreamError,
+    CollectionNotFound,
+    DocumentNotFound,
+    IndexLocked,
+    IndexMismatch,
+    SettingsError,
+)
+
+if TYPE_CHECKING:
+    from graph.library import Document, KnownDocument, Library
+    from graph.settings import Settings
+    from ingest.sync import Step
+
+EXIT_INTERNAL = 1
+EXIT_USAGE = 2
+EXIT_SOME_FAILED = 3
+EXIT_ALL_FAILED = 4
+EXIT_LOCKED = 75
+EXIT_INTERRUPTED = 130
+USAGE_ERRORS = (SettingsError, IndexMismatch, CollectionNotFound, DocumentNotFound, FileNotFoundError)
+
+DEFAULT_COLLECTION = "default"
+EXCERPT_CHARS = 600
+ZERO_WIDTH_JOINER = "\u200d"  # holds emoji together
+
+CollectionName = Annotated[str, typer.Option("--collection", "-c", metavar="NAME", help="Collection to write.")]
+AnyCollection = Annotated[
+    str | None, typer.Option("--collection", "-c", metavar="NAME", help="Only this collection; all when left out.")
+]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of the index, in place of CITESTREAM_DATA_DIR.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+
+index_app = typer.Typer(help="See and change what is indexed.", no_args_is_help=True)
+
+
+def ingest_command(
+    paths: Annotated[list[Path], typer.Argument(exists=True, readable=False, help="Files and folders.")],
+    collection: CollectionName = DEFAULT_COLLECTION,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove documents of these folders that are gone.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Index files and folders: Markdown, plain text, HTML and PDF.
+
+    Unchanged files are skipped, changed ones replaced. Files that cannot be read are listed; the rest goes on.
+    With --json, a line for each file and one with the summary.
+
+    Exit codes: 0 good or nothing to do, 2 usage, 3 some files failed, 4 every file failed, 75 another process is
+    writing the index, 130 interrupted.
+    """
+    with _exit_codes():
+        _log_to_stderr()
+        began = time.monotonic()
+        done: list[Step] = []
+        settings = _settings(data_dir)
+        with closing(_ingest(settings, paths, collection, prune=prune, dry_run=dry_run)) as steps:
+            for step in steps:
+                done.append(step)
+                if as_json:
+                    _print_json(_step_line(step))
+        seconds = time.monotonic() - began
+        if as_json:
+            _print_json({"summary": {**_counts(done), "seconds": round(seconds, 3)}})
+        else:
+            _report(done, seconds, dry_run=dry_run)
+        if code := _exit_code(done):
+            raise typer.Exit(code)
+
+
+@index_app.command("list")
+def list_command(collection: AnyCollection = None, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """List the documents that can be searched. With --json, an array."""
+    with _exit_codes(), _open_library(data_dir) as library:
+        documents = sorted(library.documents(collection), key=lambda document: (document.collection, document.source))
+        if as_json:
+            _print_json([_document_fields(document) for document in documents])
+            return
+        for document in documents:
+            typer.echo(
+                f"{document.id}  {document.collection}  {document.format:<8}  {document.chunks:>6} chunks  "
+                f"{_shown(document.source)}  {_shown(document.title)}"
+            )
+
+
+@index_app.command("show")
+def show_command(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Id or source of a document.")],
+    collection: AnyCollection = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show a document and the beginning of its text. With --json, an object with the whole text."""
+    with _exit_codes(), _open_library(data_dir) as library:
+        found = _find_document(library, document, collection)
+        text = library.text(found.id)
+        if as_json:
+            _print_json({**_document_fields(found), "text": text})
+            return
+        for name, value in _document_fields(found).items():
+            typer.echo(f"{name + ':':<13}{_shown(str(value))}")
+        typer.echo("\n" + text[:EXCERPT_CHARS] + (" …" if len(text) > EXCERPT_CHARS else ""))
+
+
+@index_app.command("rm")
+def remove_command(
+    documents: Annotated[list[str], typer.Argument(metavar="DOCUMENT…", help="Ids or sources of documents.")],
+    collection: AnyCollection = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Remove documents and erase their text, also that of earlier versions. With --json, a line for each."""
+    with _exit_codes():
+        with _open_library(data_dir) as library:
+            found = {item.id: item for item in (_find_document(library, name, collection) for name in documents)}
+        if not yes and not _confirmed(found.values()):
+            return
+        from graph.retrieval.writer import open_writer
+
+        with open_writer(_settings(data_dir)) as writer:
+            for document_id in found:
+                writer.remove(document_id)
+            writer.publish()
+        for item in found.values():
+            if as_json:
+                _print_json({"path": item.source, "status": "removed"})
+            else:
+                typer.echo(f"removed {_shown(item.source)}")
+
+
+@index_app.command("stats")
+def stats_command(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Count what is indexed. With --json, an object with `documents` and `chunks` on top."""
+    with _exit_codes(), _open_library(data_dir) as library:
+        collections = library.collections()
+        stats = {
+            "documents": sum(item.documents for item in collections),
+            "chunks": sum(item.chunks for item in collections),
+            "generation": library.generation(),
+            "collections": [asdict(item) for item in collections],
+        }
+        if as_json:
+            _print_json(stats)
+            return
+        typer.echo(f"{stats['documents']:,} documents, {stats['chunks']:,} chunks")
+        for item in collections:
+            typer.echo(f"{item.name}: {item.documents:,} documents, {item.chunks:,} chunks, embedding {item.embedding}")
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Say what went wrong in one line on stderr, and leave with the code for it."""
+    try:
+        yield
+    except IndexLocked as exc:
+        raise _exit(exc.message, EXIT_LOCKED) from exc
+    except USAGE_ERRORS as exc:
+        raise _exit(str(exc), EXIT_USAGE) from exc
+    except CitestreamError as exc:
+        raise _exit(exc.message, EXIT_INTERNAL) from exc
+    except KeyboardInterrupt as exc:
+        raise _exit("interrupted; what was published stays", EXIT_INTERRUPTED) from exc
+
+
+def _log_to_stderr() -> None:
+    """Keep stdout for results, where no one else has said where logs go."""
+    import structlog
+
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
+
+def _exit(message: str, code: int) -> typer.Exit:
+    typer.echo(f"citestream: {message}", err=True)
+    return typer.Exit(code)
+
+
+def _settings(data_dir: Path | None) -> "Settings":
+    from graph.settings import Settings
+
+    return Settings.load(data_dir=data_dir)
+
+
+@contextmanager
+def _open_library(data_dir: Path | None) -> "Iterator[Library]":
+    from graph.library import Library
+
+    library = Library.open(_settings(data_dir).data_dir)
+    try:
+        yield library
+    finally:
+        library.close()
+
+
+def _ingest(
+    settings: "Settings", paths: list[Path], collection: str, *, prune: bool, dry_run: bool
+) -> "Generator[Step]":
+    from ingest.sync import make_plan
+
+    known = _known(settings, collection)
+    plan = make_plan(paths, known, prune=prune, leave_out=settings.data_dir.resolve())
+    if dry_run or not any(step.is_work for step in plan):
+        yield from plan
+        return
+    # The writer loads the embedding and takes the lock, so only a run with work to do opens it.
+    from graph.retrieval.writer import open_writer
+    from ingest.chunking import CHUNKER
+    from ingest.sync import apply_plan
+
+    with open_writer(settings) as writer:
+        writer.begin(collection, chunker=CHUNKER)
+        yield from _with_progress(plan, apply_plan(plan, writer))
+
+
+def _known(settings: "Settings", collection: str) -> "list[KnownDocument]":
+    """What the collection holds; [] where nothing was ever indexed. Raises IndexMismatch as the writer would."""
+    from graph.library import FILE_NAME, Library
+    from ingest.chunking import CHUNKER
+
+    if not (settings.data_dir / FILE_NAME).exists():
+        return []
+    library = Library.open(settings.data_dir)
+    try:
+        known = library.known(collection)
+        if known:
+            library.ensure_collection(collection, settings.embedding, CHUNKER)
+        return known
+    finally:
+        library.close()
+
+
+def _with_progress(plan: "list[Step]", steps: "Iterator[Step]") -> "Iterator[Step]":
+    """Draw a bar on stderr, where that is a terminal: by bytes, with files, chunks and the time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(),
+        TextColumn("{task.fields[files]}/{task.fields[of]} files"),
+        TextColumn("{task.fields[chunks]} chunks"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    work = [step for step in plan if step.is_work]
+    total = sum(step.size_bytes for step in work)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        files = chunks = 0
+        task = progress.add_task(_shown(work[0].source), total=total, files=files, of=len(work), chunks=chunks)
+        for step, planned in zip(steps, plan, strict=True):
+            if planned.is_work:
+                files += 1
+                chunks += (step.chunks or 0) if step.is_work else 0
+                following = _shown(work[files].source) if files < len(work) else "publishing"
+                progress.update(task, advance=planned.size_bytes, files=files, chunks=chunks, description=following)
+            yield step
+
+
+def _step_line(step: "Step") -> dict[str, Any]:
+    line: dict[str, Any] = {"path": step.source, "status": step.status}
+    if step.reason is not None:
+        line["reason"] = step.reason
+    if step.chunks is not None:
+        line["chunks"] = step.chunks
+    return line
+
+
+def _counts(steps: "list[Step]") -> dict[str, int]:
+    """Files by what happened to them, and the chunks that were written."""
+    by_status = Counter(step.status for step in steps)
+    counts = {status: by_status[status] for status in ("added", "changed", "unchanged", "removed", "failed", "skipped")}
+    return {**counts, "chunks": sum(step.chunks or 0 for step in steps if step.status in ("added", "changed"))}
+
+
+def _exit_code(steps: "list[Step]") -> int:
+    counts = _counts(steps)
+    if not counts["failed"]:
+        return 0
+    return EXIT_SOME_FAILED if counts["added"] + counts["changed"] + counts["unchanged"] else EXIT_ALL_FAILED
+
+
+def _report(steps: "list[Step]", seconds: float, *, dry_run: bool) -> None:
+    counts = _counts(steps)
+    chunks = counts.pop("chunks")
+    told = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count) or "no files"
+    typer.echo(f"would be: {told}" if dry_run else f"{told}; {chunks:,} chunks written in {seconds:.1f} s")
+    for step in steps:
+        if dry_run and step.is_work:
+            typer.echo(f"  {step.status}: {_shown(step.source)}")
+        elif step.status in ("failed", "skipped") and step.reason != "unsupported":
+            kept = f"; the version indexed before stays ({step.chunks} chunks)" if step.chunks else ""
+            typer.echo(f"  {step.status}: {_shown(step.source)}: {step.reason}: {step.detail}{kept}", err=True)
+    unsupported = Counter(Path(step.source).suffix or "no extension" for step in steps if step.reason == "unsupported")
+    if unsupported:
+        listed = ", ".join(f"{count:,} × {suffix}" for suffix, count in unsupported.most_common())
+        typer.echo(f"  skipped for want of a loader: {listed}", err=True)
+
+
+def _find_document(library: "Library", name: str, collection: str | None) -> "Document":
+    """The document with an id, or a source. Raises DocumentNotFound, also when several have that source."""
+    documents = library.documents(collection)
+    found = [document for document in documents if name == document.id]
+    found = found or [document for document in documents if name == document.source]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(f"{document.id} in {document.collection!r}" for document in found)
+        raise DocumentNotFound(f"several documents have the source {name!r}: {ids}. Name one by its id.")
+    raise DocumentNotFound(f"there is no document {name!r}. `citestream index list` shows all.")
+
+
+def _confirmed(documents: "Iterable[Document]") -> bool:
+    for document in documents:
+        typer.echo(f"{document.id}  {_shown(document.source)}  {document.chunks} chunks", err=True)
+    if not sys.stdin.isatty():
+        raise _exit("say --yes to remove documents where nobody can be asked", EXIT_USAGE)
+    return typer.confirm("Remove these documents and erase their text?", err=True)
+
+
+def _document_fields(document: "Document") -> dict[str, Any]:
+    return {**asdict(document), "ingested_at": document.ingested_at.isoformat().replace("+00:00", "Z")}
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def _shown(text: str) -> str:
+    """A name as it may be put on a terminal: nothing in it can move the cursor or change the colours."""
+    return "".join(char if char.isprintable() or char == ZERO_WIDTH_JOINER else "\ufffd" for char in text)

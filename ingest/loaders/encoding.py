@@ -1,0 +1,83 @@
+"""Encoding: from the bytes of a text file to its characters."""
+
+import codecs
+import re
+
+from charset_normalizer import from_bytes
+
+from ingest.loaders import Unreadable
+
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
+GUESS_BYTES = 256 * 1024
+CONTROL_CHARS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+
+
+def decode(data: bytes, declared: str | None = None) -> str:
+    """Decode by byte order mark, else strict UTF-8, else `declared`, else a guess.
+
+    UTF-8 goes before a declaration because text of another encoding is hardly ever valid UTF-8 by chance,
+    while declarations lie. The mark is removed, line ends stay, NUL becomes U+FFFD. Raises Unreadable for
+    binary data.
+    """
+    for mark, encoding in BOMS:
+        if data.startswith(mark):
+            return _clean(data[len(mark) :].decode(encoding, errors="replace"))
+    if wide := _wide_encoding(data):
+        return _clean(data.decode(wide, errors="replace"))
+    try:
+        return _clean(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        pass
+    if _share(data, CONTROLS) > 0.02:
+        raise Unreadable("binary", "the file holds binary data, not text")
+    return _clean(_declared(data, declared) or _guess(data))
+
+
+def _clean(text: str) -> str:
+    sample = text[:GUESS_BYTES]
+    if len(CONTROL_CHARS.findall(sample)) > 0.3 * max(1, len(sample)):
+        raise Unreadable("binary", "the file holds binary data, not text")
+    return text.removeprefix("\ufeff").replace("\0", "\ufffd")
+
+
+def _wide_encoding(data: bytes) -> str | None:
+    """UTF-16 without a mark, known by the zero halves of its Latin letters, digits and line ends."""
+    sample = data[:4096]
+    if len(data) % 2 or len(sample) < 4:
+        return None
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    half = len(sample) // 2
+    if odd > 0.3 * half and even < 0.05 * half:
+        return "utf-16-le"
+    if even > 0.3 * half and odd < 0.05 * half:
+        return "utf-16-be"
+    return None
+
+
+def _declared(data: bytes, declared: str | None) -> str | None:
+    if not declared:
+        return None
+    try:
+        return data.decode(declared)
+    except (LookupError, UnicodeError):
+        return None
+
+
+def _guess(data: bytes) -> str:
+    sample = data if len(data) <= GUESS_BYTES else data[:GUESS_BYTES].rpartition(b"\n")[0] or data[:GUESS_BYTES]
+    best = from_bytes(sample).best()  # cut at a line end, for half a character would rule its encoding out
+    if best is None:
+        raise Unreadable("encoding", "the text is in no encoding that can be recognised; save it as UTF-8")
+    return data.decode(best.encoding, errors="replace")
+
+
+def _share(data: bytes, among: bytes) -> float:
+    sample = data[:GUESS_BYTES]
+    return (len(sample) - len(sample.translate(None, among))) / max(1, len(sample))

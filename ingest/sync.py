@@ -1,0 +1,272 @@
+"""Sync: make a collection agree with files. First a plan by content hash, then its steps, one file at a time."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from graph.errors import CitestreamError
+from graph.library import KnownDocument, NewVersion
+from graph.retrieval.writer import IndexWriter
+from ingest.chunking import chunk
+from ingest.loaders import LOADER_VERSION, MAX_BYTES, SNIFF_BYTES, Unreadable, format_of, load
+
+PUBLISH_CHUNKS = 500
+"""New chunks after which what is done becomes visible, so that a long run can be searched while it goes on."""
+READ_BYTES = 1024 * 1024
+
+Status = Literal["added", "changed", "unchanged", "removed", "failed", "skipped"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file to look at: where it is, and what people call it (the path as given, in POSIX form)."""
+
+    path: Path
+    source: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is to happen with a file, or what has happened.
+
+    `reason` is a word that programs can switch on, `detail` its sentence for people. `chunks` are those that can
+    be searched afterwards, so a file that failed now but was read before has some. `document_id` names the
+    document that the file is a version of, when there is one.
+    """
+
+    source: str
+    path: Path
+    status: Status
+    reason: str | None = None
+    detail: str = ""
+    chunks: int | None = None
+    document_id: str | None = None
+    size_bytes: int = 0
+
+    @property
+    def is_work(self) -> bool:
+        """Whether the index has to be written."""
+        return self.status in ("added", "changed", "removed")
+
+
+def make_plan(
+    paths: Sequence[Path], known: Iterable[KnownDocument], *, prune: bool = False, leave_out: Path | None = None
+) -> list[Step]:
+    """Compare files and folders with the `known` documents of a collection; reads and hashes every file.
+
+    `prune` adds the removal of documents whose file was in one of the folders and is gone. `leave_out` is a
+    folder not to look into, such as the data folder. Raises FileNotFoundError when one of `paths` does not exist.
+    """
+    documents = Documents(known)
+    steps: dict[Path, Step] = {}
+    for given in paths:
+        for item in walk(given, leave_out):
+            if isinstance(item, Step):
+                steps.setdefault(item.path, item)
+            elif item.path not in steps:
+                steps[item.path] = _plan_file(item, documents)
+    planned = list(steps.values())
+    if prune:
+        folders = [path.resolve() for path in paths if path.is_dir()]
+        planned += documents.gone(folders, {step.document_id for step in planned})
+    return planned
+
+
+def apply_plan(plan: Sequence[Step], writer: IndexWriter) -> Iterator[Step]:
+    """Carry out a plan: yields each step as it turned out.
+
+    What was yielded is visible to readers after the next publish, which comes every few hundred chunks and at the
+    end. Left early, what was published stays and the rest never becomes visible.
+    """
+    waiting = 0
+    for step in plan:
+        outcome = _apply_step(step, writer)
+        yield outcome
+        if outcome.status in ("added", "changed"):
+            waiting += outcome.chunks or 0
+        if waiting >= PUBLISH_CHUNKS:
+            writer.publish()
+            waiting = 0
+    writer.publish()
+
+
+def walk(given: Path, leave_out: Path | None = None) -> Iterator[Found | Step]:
+    """The regular files at or below a path, sorted; folders that cannot be read come as failed steps.
+
+    Hidden files and folders, and symbolic links that lead out of the folder, are passed over. A file that is
+    named itself is always taken.
+    """
+    root = given.resolve(strict=True)
+    if not root.is_dir():
+        yield Found(root, given.as_posix())
+        return
+    unreadable: list[OSError] = []
+    for folder, names, files in os.walk(root, onerror=unreadable.append):
+        here = Path(folder)
+        names[:] = sorted(name for name in names if name[0] != "." and here / name != leave_out)
+        for name in sorted(files):
+            path = here / name
+            if name[0] != "." and _is_file_below(path, root):
+                yield Found(path.resolve(), (given / path.relative_to(root)).as_posix())
+    for error in unreadable:
+        yield _failed(Found(Path(error.filename), error.filename), "unreadable", "the folder cannot be read")
+
+
+def _is_file_below(path: Path, root: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode) and path.resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):  # a link that leads nowhere, or in a circle
+        return False
+
+
+class Documents:
+    """The documents of a collection, found by what a file is called and where it is."""
+
+    def __init__(self, known: Iterable[KnownDocument]) -> None:
+        self._by_path = {document.path: document for document in known}
+        self._by_source = {document.source: document for document in self._by_path.values()}
+
+    def of(self, file: Found) -> KnownDocument | None:
+        """The document that a file is a version of: by its place, or by its name when it has moved."""
+        here = self._by_path.get(str(file.path))
+        if here is not None:
+            return here
+        named = self._by_source.get(file.source)
+        return named if named is not None and _is_gone(Path(named.path)) else None
+
+    def source_of(self, file: Found) -> str:
+        """What a file is to be called: as before, or by its whole path where its name is taken."""
+        document = self.of(file)
+        if document is not None:
+            return document.source
+        return str(file.path) if file.source in self._by_source else file.source
+
+    def gone(self, folders: Sequence[Path], kept: set[str | None]) -> list[Step]:
+        """Removals of the documents below `folders` without a file, except for those `kept`."""
+        return [
+            Step(document.source, Path(document.path), "removed", document_id=document.id)
+            for document in sorted(self._by_path.values(), key=lambda document: document.source)
+            if document.id not in kept
+            and any(Path(document.path).is_relative_to(folder) for folder in folders)
+            and _is_gone(Path(document.path))
+        ]
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether there is surely no file; a folder that may not be looked into is no such sign."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _plan_file(file: Found, documents: Documents) -> Step:
+    known = documents.of(file)
+    named = Found(file.path, documents.source_of(file))
+    step = _look_at(named, known)
+    if known is None:
+        return step
+    return replace(step, document_id=known.id, chunks=known.chunks)
+
+
+def _look_at(file: Found, known: KnownDocument | None) -> Step:
+    try:
+        size_bytes = file.path.stat().st_size
+        with file.path.open("rb") as opened:
+            head = opened.read(SNIFF_BYTES)
+            if not _is_utf8(file.source):
+                return _failed(file, "file-name", "the file's name is not valid UTF-8; rename it")
+            if format_of(head, file.path.name) is None:
+                return Step(file.source, file.path, "skipped", "unsupported", "no loader for this kind of file")
+            if size_bytes > MAX_BYTES:
+                return _failed(file, "too-large", f"larger than {MAX_BYTES // 2**20} MB")
+            opened.seek(0)
+            sha256 = _hash(iter(lambda: opened.read(READ_BYTES), b""))
+    except OSError as exc:
+        return _failed(file, "unreadable", exc.strerror or "the file cannot be read")
+    if known is None:
+        return Step(file.source, file.path, "added", size_bytes=size_bytes)
+    same = known.sha256 == sha256 and known.loader.endswith(f"/{LOADER_VERSION}")
+    status: Status = "unchanged" if same else "changed"
+    return Step(file.source, file.path, status, size_bytes=size_bytes)
+
+
+def _failed(file: Found, reason: str, detail: str) -> Step:
+    shown = file.source.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return Step(shown, file.path, "failed", reason, detail)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _hash(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _apply_step(step: Step, writer: IndexWriter) -> Step:
+    if not step.is_work:
+        return step
+    if step.status == "removed" and step.document_id is not None:
+        writer.remove(step.document_id)
+        return step
+    version = _read(step)
+    if isinstance(version, Step):
+        return version
+    # Outside of what is caught: a version that is staged by half must never be published.
+    result = writer.put(version)
+    return replace(step, chunks=result.chunks, document_id=result.document_id)
+
+
+def _read(step: Step) -> NewVersion | Step:
+    """Load and cut a file. The edge at which whatever goes wrong in one file stops."""
+    try:
+        return _new_version(step)
+    except Unreadable as exc:
+        # An empty file is nothing to worry about.
+        status: Status = "skipped" if exc.reason == "empty" else "failed"
+        return replace(step, status=status, reason=exc.reason, detail=exc.detail)
+    except OSError as exc:
+        return replace(step, status="failed", reason="unreadable", detail=exc.strerror or "it cannot be read")
+    except CitestreamError:
+        raise
+    except Exception:
+        log.exception("ingest_file_failed", source=step.source)
+        return replace(step, status="failed", reason="internal", detail="an error in citestream; see the log")
+
+
+def _new_version(step: Step) -> NewVersion:
+    info = step.path.stat()
+    data = step.path.read_bytes()
+    loaded = load(data, step.path.name)
+    return NewVersion(
+        source=step.source,
+        path=str(step.path),
+        format=loaded.format,
+        title=loaded.title,
+        lang=loaded.lang,
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+        mtime_ns=info.st_mtime_ns,
+        loader=f"{loaded.format}/{LOADER_VERSION}",
+        text=loaded.text,
+        chunks=chunk(loaded),
+    )

@@ -1,0 +1,232 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from graph.library import Library
+from graph.retrieval.writer import IndexWriter, open_writer
+from graph.settings import Settings
+from ingest import chunking
+from ingest.cli import index_app, ingest_command
+
+app = typer.Typer()
+app.command("ingest")(ingest_command)
+app.add_typer(index_app, name="index")
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in a folder with `docs`, and with a data folder of its own."""
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "a.md").write_text("# Apples\n\nApples are red.\n")
+    (docs / "b.txt").write_text("Bananas are yellow.\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CITESTREAM_DATA_DIR", str(tmp_path / "data"))
+
+    def invoke(*arguments: str, **options: Any) -> Result:
+        return CliRunner().invoke(app, list(arguments), **options)
+
+    return invoke
+
+
+def lines(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def statuses(result: Result) -> dict[str, str]:
+    return {line["path"]: line["status"] for line in lines(result)[:-1]}
+
+
+def texts(data_dir: Path) -> dict[str, str]:
+    library = Library.open(data_dir)
+    try:
+        return {document.source: library.text(document.id) for document in library.documents()}
+    finally:
+        library.close()
+
+
+def test_files_are_added_then_unchanged_changed_and_pruned(run, tmp_path):
+    first = run("ingest", "docs", "--json")
+    assert first.exit_code == 0
+    assert lines(first)[:-1] == [
+        {"path": "docs/a.md", "status": "added", "chunks": 1},
+        {"path": "docs/b.txt", "status": "added", "chunks": 1},
+    ]
+    summary = lines(first)[-1]["summary"]
+    assert summary.pop("seconds") >= 0
+    assert summary == {
+        "added": 2,
+        "changed": 0,
+        "unchanged": 0,
+        "removed": 0,
+        "failed": 0,
+        "skipped": 0,
+        "chunks": 2,
+    }
+
+    again = run("ingest", "docs", "--json")
+    assert set(statuses(again).values()) == {"unchanged"}
+    assert lines(again)[-1]["summary"]["chunks"] == 0
+
+    Path("docs/a.md").write_text("# Apples\n\nApples are green.\n")
+    Path("docs/b.txt").unlink()
+    assert statuses(run("ingest", "docs", "--json")) == {"docs/a.md": "changed"}
+    assert statuses(run("ingest", "docs", "--json", "--prune")) == {"docs/a.md": "unchanged", "docs/b.txt": "removed"}
+    assert texts(tmp_path / "data") == {"docs/a.md": "# Apples\n\nApples are green.\n"}
+
+
+def test_a_dry_run_changes_nothing(run, tmp_path):
+    result = run("ingest", "docs", "--dry-run", "--json")
+    assert statuses(result) == {"docs/a.md": "added", "docs/b.txt": "added"}
+    assert not (tmp_path / "data").exists()
+
+
+def test_files_that_cannot_be_read_are_told_and_the_rest_goes_on(run, tmp_path):
+    Path("docs/broken.pdf").write_bytes(b"%PDF-1.4 cut off")
+    Path("docs/empty.txt").write_text(" \n")
+    Path("docs/table.csv").write_text("a,b\n")
+    result = run("ingest", "docs", "--json")
+    assert result.exit_code == 3
+    assert [line for line in lines(result)[:-1] if line["status"] != "added"] == [
+        {"path": "docs/broken.pdf", "status": "failed", "reason": "malformed"},
+        {"path": "docs/empty.txt", "status": "skipped", "reason": "empty"},
+        {"path": "docs/table.csv", "status": "skipped", "reason": "unsupported"},
+    ]
+    told = run("ingest", "docs")
+    assert told.exit_code == 3
+    assert "docs/broken.pdf: malformed: " in told.stderr
+    assert "1 × .csv" in told.stderr
+    assert set(texts(tmp_path / "data")) == {"docs/a.md", "docs/b.txt"}
+
+
+def test_a_file_that_fails_now_keeps_its_earlier_version(run, tmp_path):
+    run("ingest", "docs")
+    Path("docs/b.txt").write_bytes(bytes(range(256)) * 20)
+    result = run("ingest", "docs", "--json", "--prune")
+    assert lines(result)[1] == {"path": "docs/b.txt", "status": "failed", "reason": "binary", "chunks": 1}
+    assert texts(tmp_path / "data")["docs/b.txt"] == "Bananas are yellow.\n"
+    assert "the version indexed before stays" in run("ingest", "docs").stderr
+
+
+def test_nothing_but_failures_is_exit_code_4(run):
+    Path("docs/broken.pdf").write_bytes(b"%PDF-1.4 cut off")
+    assert run("ingest", "docs/broken.pdf").exit_code == 4
+
+
+def test_a_loader_that_breaks_is_one_files_failure(run, monkeypatch):
+    def explode(loaded: object) -> list[object]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ingest.sync.chunk", explode)
+    result = run("ingest", "docs", "--json")
+    assert result.exit_code == 4
+    assert {line["reason"] for line in lines(result)[:-1]} == {"internal"}
+
+
+def test_a_missing_path_is_a_usage_error_even_with_prune(run, tmp_path):
+    run("ingest", "docs")
+    assert run("ingest", "elsewhere", "--prune").exit_code == 2
+    assert len(texts(tmp_path / "data")) == 2
+
+
+def test_a_second_writer_is_told_that_the_index_is_locked(run, tmp_path):
+    with open_writer(Settings.load(data_dir=tmp_path / "data")):
+        result = run("ingest", "docs")
+    assert result.exit_code == 75
+    assert "another process" in result.stderr
+
+
+def test_another_chunker_is_refused_with_both_named(run, monkeypatch):
+    run("ingest", "docs")
+    monkeypatch.setattr(chunking, "CHUNKER", "sentences-999/7")
+    result = run("ingest", "docs")
+    assert result.exit_code == 2
+    assert "sentences-999/7" in result.stderr
+    assert "sentences-200/" in result.stderr
+    assert run("ingest", "docs", "--collection", "other").exit_code == 0
+
+
+def test_another_embedding_is_refused_with_both_named(run, monkeypatch):
+    run("ingest", "docs")
+    monkeypatch.setenv("CITESTREAM_EMBEDDING", "openai:other")
+    result = run("ingest", "docs")
+    assert result.exit_code == 2
+    assert "minilm" in result.stderr
+    assert "openai:other" in result.stderr
+
+
+def test_an_interrupted_run_keeps_what_was_published(run, tmp_path, monkeypatch):
+    put = IndexWriter.put
+
+    def interrupt(self: IndexWriter, version: Any) -> Any:
+        if version.source.endswith("b.txt"):
+            raise KeyboardInterrupt
+        return put(self, version)
+
+    monkeypatch.setattr("ingest.sync.PUBLISH_CHUNKS", 1)
+    monkeypatch.setattr(IndexWriter, "put", interrupt)
+    assert run("ingest", "docs").exit_code == 130
+    assert set(texts(tmp_path / "data")) == {"docs/a.md"}
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    result = run("ingest", "docs", "--json", "--data-dir", str(tmp_path / "data"))
+    assert statuses(result) == {"docs/a.md": "unchanged", "docs/b.txt": "added"}
+
+
+def test_the_index_can_be_listed_shown_counted_and_emptied(run):
+    run("ingest", "docs")
+    documents = json.loads(run("index", "list", "--json").stdout)
+    assert [(document["source"], document["title"], document["chunks"]) for document in documents] == [
+        ("docs/a.md", "Apples", 1),
+        ("docs/b.txt", "b.txt", 1),
+    ]
+    assert set(documents[0]) == {
+        "id",
+        "source",
+        "title",
+        "collection",
+        "format",
+        "lang",
+        "sha256",
+        "chunks",
+        "ingested_at",
+        "status",
+    }
+    by_id = json.loads(run("index", "show", documents[0]["id"], "--json").stdout)
+    by_source = json.loads(run("index", "show", "docs/a.md", "--json").stdout)
+    assert by_id == by_source
+    assert by_id["text"] == "# Apples\n\nApples are red.\n"
+    stats = json.loads(run("index", "stats", "--json").stdout)
+    assert (stats["documents"], stats["chunks"]) == (2, 2)
+
+    assert run("index", "rm", "docs/a.md").exit_code == 2
+    removed = run("index", "rm", "docs/a.md", documents[1]["id"], "--yes", "--json")
+    assert [line["status"] for line in lines(removed)] == ["removed", "removed"]
+    assert json.loads(run("index", "list", "--json").stdout) == []
+    assert statuses(run("ingest", "docs", "--json")) == {"docs/a.md": "added", "docs/b.txt": "added"}
+
+
+def test_a_document_that_is_not_there_is_a_usage_error(run):
+    for arguments in (["show", "nothing"], ["rm", "nothing", "--yes"], ["list", "--collection", "nothing"]):
+        assert run("index", *arguments).exit_code == 2
+
+
+def test_names_cannot_move_the_cursor(run):
+    Path("docs/\x1b[2J.md").write_text("x\n")
+    run("ingest", "docs")
+    assert "\x1b" not in run("index", "list").stdout
+
+
+def test_collections_are_kept_apart(run):
+    run("ingest", "docs/a.md", "--collection", "水果")
+    run("ingest", "docs/b.txt")
+    assert [item["source"] for item in json.loads(run("index", "list", "-c", "水果", "--json").stdout)] == ["docs/a.md"]
+    assert json.loads(run("index", "stats", "--json").stdout)["documents"] == 2

@@ -1,0 +1,159 @@
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from graph.library import KnownDocument
+from ingest.loaders import LOADER_VERSION
+from ingest.sync import Found, Step, make_plan, walk
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder `docs` of two documents, which is below the current folder."""
+    docs = tmp_path / "docs"
+    (docs / "sub").mkdir(parents=True)
+    (docs / "b.md").write_text("# B\n")
+    (docs / "sub" / "a.txt").write_text("a\n")
+    return docs
+
+
+def known(path: Path, source: str, content: bytes, loader: str = f"text/{LOADER_VERSION}") -> KnownDocument:
+    digest = hashlib.sha256(content).hexdigest()
+    return KnownDocument("id-" + source, source, str(path), digest, len(content), 0, loader, 1)
+
+
+def sources(given: Path, leave_out: Path | None = None) -> list[str]:
+    return [item.source for item in walk(given, leave_out)]
+
+
+def told(steps: list[Step]) -> list[tuple[str, str, str | None]]:
+    return [(step.source, step.status, step.reason) for step in steps]
+
+
+def test_a_folder_is_walked_in_order_and_named_as_given(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    assert list(walk(Path("docs"))) == [
+        Found(folder.resolve() / "b.md", "docs/b.md"),
+        Found(folder.resolve() / "sub" / "a.txt", "docs/sub/a.txt"),
+    ]
+    assert sources(Path("docs/b.md")) == ["docs/b.md"]
+
+
+def test_hidden_files_links_out_and_things_that_are_no_files_are_passed_over(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / ".hidden.md").write_text("x")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "c.md").write_text("x")
+    (folder.parent / "secret.md").write_text("x")
+    (folder / "out.md").symlink_to(folder.parent / "secret.md")
+    (folder / "nowhere.md").symlink_to(folder / "missing.md")
+    (folder / "round.md").symlink_to(folder / "round.md")
+    (folder / "circle").symlink_to(folder)
+    os.mkfifo(folder / "pipe.md")
+    assert sources(Path(".")) == ["b.md", "sub/a.txt"]
+
+
+def test_a_hidden_file_that_is_named_is_taken(folder):
+    (folder / ".hidden.md").write_text("x")
+    assert len(sources(folder / ".hidden.md")) == 1
+
+
+def test_the_data_folder_is_left_out(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    assert sources(Path("docs"), leave_out=folder.resolve() / "sub") == ["docs/b.md"]
+
+
+def test_a_missing_path_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        make_plan([tmp_path / "missing"], [])
+
+
+def test_a_file_that_an_older_loader_has_read_is_read_again(folder):
+    document = known(folder / "b.md", "docs/b.md", b"# B\n", loader="markdown/0")
+    assert [step.status for step in make_plan([folder / "b.md"], [document])] == ["changed"]
+
+
+def test_files_are_compared_by_content(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    (folder / "new.md").write_text("new")
+    (folder / "empty.csv").write_text("")
+    documents = [
+        known(folder / "b.md", "docs/b.md", b"# B\n"),
+        known(folder / "sub" / "a.txt", "docs/sub/a.txt", b"other"),
+    ]
+    plan = make_plan([Path("docs"), Path("docs/b.md")], documents)
+    assert told(plan) == [
+        ("docs/b.md", "unchanged", None),
+        ("docs/empty.csv", "skipped", "unsupported"),
+        ("docs/new.md", "added", None),
+        ("docs/sub/a.txt", "changed", None),
+    ]
+    assert [step.document_id for step in plan] == ["id-docs/b.md", None, None, "id-docs/sub/a.txt"]
+
+
+def test_a_document_keeps_the_name_it_was_first_given(folder):
+    plan = make_plan([folder / "b.md"], [known(folder / "b.md", "docs/b.md", b"old")])
+    assert told(plan) == [("docs/b.md", "changed", None)]
+
+
+def test_a_name_that_is_taken_by_another_file_gives_way_to_the_whole_path(folder, tmp_path, monkeypatch):
+    other = tmp_path / "other" / "docs" / "b.md"
+    other.parent.mkdir(parents=True)
+    other.write_text("# B\n")
+    monkeypatch.chdir(folder.parent)
+    plan = make_plan([Path("docs/b.md")], [known(other, "docs/b.md", b"# B\n")])
+    assert told(plan) == [(str(folder / "b.md"), "added", None)]
+
+
+def test_a_file_that_has_moved_with_its_name_is_the_same_document(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    document = known(tmp_path / "gone" / "docs" / "b.md", "docs/b.md", b"# B\n")
+    plan = make_plan([Path("docs/b.md")], [document], prune=True)
+    assert [(step.status, step.document_id) for step in plan] == [("unchanged", document.id)]
+
+
+def test_prune_removes_what_is_gone_below_the_folders_alone(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    documents = [
+        known(folder / "gone.md", "docs/gone.md", b""),
+        known(tmp_path / "elsewhere" / "gone.md", "elsewhere/gone.md", b""),
+        known(folder / "b.md", "docs/b.md", b"# B\n"),
+    ]
+    statuses = {step.source: step.status for step in make_plan([Path("docs")], documents, prune=True)}
+    assert statuses == {"docs/b.md": "unchanged", "docs/sub/a.txt": "added", "docs/gone.md": "removed"}
+    assert all(step.status != "removed" for step in make_plan([Path("docs")], documents))
+
+
+def test_prune_keeps_documents_whose_files_are_there_but_passed_over(folder):
+    hidden = folder / ".b.md"
+    hidden.write_text("x")
+    steps = make_plan([folder], [known(hidden, "docs/.b.md", b"x")], prune=True)
+    assert "removed" not in {step.status for step in steps}
+
+
+def test_a_name_that_is_no_utf8_fails_and_is_shown_safely(folder):
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.md")).write_text("x")
+    failed = [step for step in make_plan([folder], []) if step.status == "failed"]
+    assert [(Path(step.source).name, step.reason) for step in failed] == [("caf\ufffd.md", "file-name")]
+
+
+@pytest.mark.parametrize("size", [64 * 1024 * 1024 + 1])
+def test_a_huge_file_fails_without_being_read(folder, size):
+    with (folder / "huge.txt").open("wb") as file:
+        file.truncate(size)
+    assert ("too-large", "failed") in {(step.reason, step.status) for step in make_plan([folder], [])}
+
+
+def test_a_folder_that_cannot_be_read_is_a_failure_and_not_an_empty_folder(folder, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    plan = make_plan([folder], [known(folder / "sub" / "a.txt", "docs/sub/a.txt", b"a\n")], prune=True)
+    assert [(step.status, step.reason) for step in plan] == [("added", None), ("failed", "unreadable")]
