@@ -39,6 +39,8 @@ SCHEMA_VERSION = 1
 FILE_NAME = "library.db"
 NEIGHBOUR_CHARS = 600
 """Characters shown before and after a passage."""
+MAX_DIGITS = 12
+"""Digits of an offset: more than any text has, less than SQLite's integers."""
 SQL_BATCH = 500
 """Ids in one statement, below SQLite's smallest limit for variables."""
 
@@ -530,7 +532,7 @@ def parse_source_id(source_id: str) -> tuple[str, int, int]:
     start, _, end = place.partition("-")
     if not (version and start.isascii() and end.isascii() and start.isdigit() and end.isdigit()):
         raise SourceNotFound(f"{source_id[:80]!r} is no source id; it has the form document.version.start-end.")
-    if len(place) > 32 or int(start) >= int(end):
+    if len(place) > 2 * MAX_DIGITS or int(start) >= int(end):
         raise SourceNotFound(f"{source_id[:80]!r} is no source id: its range is empty.")
     return version, int(start), int(end)
 

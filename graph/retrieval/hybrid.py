@@ -23,8 +23,8 @@ POOL = 50
 """Hits taken from each side before fusing."""
 POOL_FILTERED = 400
 """The same when a metadata filter will drop some of them."""
-DENSE_WEIGHT = 0.6
-"""Share of the dense side. Keyword-like questions want .5, conversational ones .7 (SQuAD, XQuAD, MTRAG)."""
+DENSE_WEIGHT = 0.5
+"""Share of the dense side. Questions with the words of the documents want .5 (SQuAD, XQuAD), loose talk .7 (MTRAG)."""
 REOPEN_INTERVAL_S = 1.0
 """Least time between two reopenings of Chroma while another process writes."""
 

@@ -1,4 +1,4 @@
-"""The lexical index: BM25 over heading path and text, in tantivy (k1 1.2, b 0.75, Lucene's idf).
+"""The lexical index: BM25 over title, heading path and text, in tantivy (k1 1.2, b 0.75, Lucene's idf).
 
 Single-node Chroma ranks no text, and SQLite's FTS5 needs 400 ms at 100,000 chunks where tantivy needs 1.6.
 """
@@ -25,7 +25,7 @@ class LexicalIndex:
         self._writers: dict[str, tantivy.IndexWriter] = {}
 
     def add(self, collection: str, entries: Iterable[tuple[str, str]]) -> None:
-        """Store `(chunk id, heading path and text)` under new ids; searched after `commit`."""
+        """Store `(chunk id, title, heading path and text)` under new ids; searched after `commit`."""
         writer = self._writer(collection)
         for chunk_id, text in entries:
             document = tantivy.Document()

@@ -62,7 +62,8 @@ class IndexWriter:
         document_id, staged = self.library.stage(collection, version)
         metadatas = [_metadata(document_id, version, item) for item in staged]
         self._dense.add(collection.id, [item.id for item in staged], [item.text for item in staged], metadatas)
-        self._lexical.add(collection.id, ((item.id, f"{item.chunk.heading}\n{item.text}") for item in staged))
+        entries = ((item.id, f"{version.title}\n{item.chunk.heading}\n{item.text}") for item in staged)
+        self._lexical.add(collection.id, entries)
         return PutResult(document_id, len(staged))
 
     def remove(self, document_id: str) -> None:

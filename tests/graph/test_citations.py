@@ -1,4 +1,5 @@
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -42,7 +43,7 @@ def test_cutting_the_stream_anywhere_gives_the_same_text_and_claims(cut: int) ->
 def test_any_text_cut_into_any_pieces_gives_the_same_result(text: str, data: st.DataObject | None) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8))) if data else list(range(len(text)))
     bounds = [0, *cuts, len(text)]
-    pieces = [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    pieces = [text[a:b] for a, b in pairwise(bounds)]
     assert parse(pieces) == parse([text])
 
 

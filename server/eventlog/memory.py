@@ -1,0 +1,116 @@
+"""The event log in the memory of this process."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from server.eventlog import Entry, LogGone
+
+MAX_ENDED_RUNS = 1_000
+MAX_ENDED_BYTES = 64 * 1024 * 1024
+MAX_ENDED_AGE_S = 900.0
+
+
+@dataclass
+class _RunLog:
+    header: Mapping[str, str]
+    entries: list[Entry] = field(default_factory=list)
+    size_bytes: int = 0
+    ended_at: float | None = None
+    grown: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class MemoryEventLog:
+    """Logs of running runs are kept whole; those of ended runs within bounds, the oldest going first.
+
+    An ended log goes when there are more than `max_ended_runs` of them, when together they hold more than
+    `max_ended_bytes`, or when it ended more than `max_ended_age_s` ago by `clock`.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_ended_runs: int = MAX_ENDED_RUNS,
+        max_ended_bytes: int = MAX_ENDED_BYTES,
+        max_ended_age_s: float = MAX_ENDED_AGE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_ended_runs = max_ended_runs
+        self._max_ended_bytes = max_ended_bytes
+        self._max_ended_age_s = max_ended_age_s
+        self._clock = clock
+        self._logs: dict[str, _RunLog] = {}
+        self._ended: dict[str, _RunLog] = {}  # in the order in which they ended
+        self._ended_bytes = 0
+
+    async def create(self, run_id: str, header: Mapping[str, str]) -> bool:
+        """Begin the log of a run; False when there is one already."""
+        self._expire()
+        if run_id in self._logs:
+            return False
+        self._logs[run_id] = _RunLog(header=dict(header))
+        return True
+
+    async def header(self, run_id: str) -> Mapping[str, str]:
+        """What `create` was given."""
+        return self._log(run_id).header
+
+    async def append(self, run_id: str, event: str, data: bytes, *, last: bool = False) -> Entry:
+        """Add the next event; `last` ends the log."""
+        log = self._log(run_id)
+        entry = Entry(len(log.entries) + 1, event, data)
+        log.entries.append(entry)
+        log.size_bytes += len(data)
+        if last:
+            self._end(run_id, log)
+        log.grown.set()
+        log.grown = asyncio.Event()
+        return entry
+
+    async def read(self, run_id: str, after: int) -> Sequence[Entry]:
+        """All events past number `after`, waiting for one if need be; none means that the log has ended."""
+        log = self._log(run_id)
+        while len(log.entries) <= after and log.ended_at is None:
+            await log.grown.wait()
+            log = self._log(run_id)
+        return log.entries[after:]
+
+    async def size(self, run_id: str) -> tuple[int, bool]:
+        """How many events there are, and whether the log has ended."""
+        log = self._log(run_id)
+        return len(log.entries), log.ended_at is not None
+
+    async def drop(self, run_id: str) -> None:
+        """Erase the log; readers that wait for it find it gone."""
+        log = self._logs.pop(run_id, None)
+        if log is None:
+            return
+        if self._ended.pop(run_id, None) is not None:
+            self._ended_bytes -= log.size_bytes
+        log.grown.set()
+
+    def _log(self, run_id: str) -> _RunLog:
+        self._expire()
+        try:
+            return self._logs[run_id]
+        except KeyError:
+            raise LogGone(run_id) from None
+
+    def _end(self, run_id: str, log: _RunLog) -> None:
+        log.ended_at = self._clock()
+        self._ended[run_id] = log
+        self._ended_bytes += log.size_bytes
+        self._expire()
+
+    def _expire(self) -> None:
+        """Drop ended logs until the rest is within bounds."""
+        oldest_end = self._clock() - self._max_ended_age_s
+        while self._ended:
+            run_id, log = next(iter(self._ended.items()))
+            old = log.ended_at is not None and log.ended_at < oldest_end
+            if not old and len(self._ended) <= self._max_ended_runs and self._ended_bytes <= self._max_ended_bytes:
+                return
+            del self._ended[run_id]
+            del self._logs[run_id]
+            self._ended_bytes -= log.size_bytes

@@ -1,0 +1,110 @@
+"""A stream: the response to a request for a run's events, from wherever its reader stands."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from typing import Any
+
+import anyio
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from server.errors import EventNotFound, RunNotFound
+from server.eventlog import Entry, LogGone
+from server.record import Record
+from server.sse import NDJSON, SSE, TEXT, choose_view, encode_json, encode_stream
+from server.state import AppState
+
+PING_S = 15
+SHUTDOWN_GRACE_S = 8.0
+"""How long a stream may go on once the server was told to stop: its run ends, and the reader sees how."""
+HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Content-Type-Options": "nosniff"}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The events of the run, each under the id `<run_id>:<n>`.",
+        "content": {
+            SSE: {"schema": {"type": "string"}},
+            NDJSON: {"schema": {"type": "string"}},
+            TEXT: {"schema": {"type": "string"}},
+        },
+    },
+}
+NO_CONTENT: dict[int | str, dict[str, Any]] = {204: {"description": "Nothing comes after Last-Event-ID."}}
+
+
+class EventStream(EventSourceResponse):
+    """Bytes of events until they end or the client leaves; then `leave` is called, whatever happened."""
+
+    def __init__(self, body: AsyncIterable[bytes], view: str, leave: Callable[[], None]) -> None:
+        super().__init__(
+            body,
+            headers=HEADERS,
+            media_type=view,
+            ping=PING_S if view == SSE else 0,
+            sep="\n",
+            shutdown_event=anyio.Event(),
+            shutdown_grace_period=SHUTDOWN_GRACE_S,
+        )
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
+
+
+def parse_event_id(event_id: str) -> tuple[str, int]:
+    """`(run_id, n)` of an event id `<run_id>:<n>`. Raises EventNotFound."""
+    run_id, colon, number = event_id.rpartition(":")
+    if not (colon and number.isascii() and number.isdigit() and len(number) <= 10):
+        raise EventNotFound(event_id)
+    return run_id, int(number)
+
+
+async def resume_stream(app: AppState, request: Request, event_id: str) -> Response:
+    """The events after the one that a request carries as Last-Event-ID. Raises EventNotFound."""
+    run_id, number = parse_event_id(event_id)
+    try:
+        return await open_stream(app, request, run_id, number)
+    except RunNotFound:
+        raise EventNotFound(event_id) from None
+
+
+async def open_stream(app: AppState, request: Request, run_id: str, after: int = 0) -> Response:
+    """The events of a run past number `after`; a snapshot where its log is gone and its record is not.
+
+    At or after the terminal event a GET gets 204, upon which a browser stops asking; a POST gets an empty stream,
+    as fetch-based clients take 204 for an error and ask for ever. Raises RunNotFound and EventNotFound.
+    """
+    view = choose_view(request.headers.get("accept"))
+    try:
+        size, ended = await app.event_log.size(run_id)
+    except LogGone:
+        record = await app.runs.record(run_id)
+        if after >= record.last_event:
+            return _nothing_more(request, view)
+        return _stream(view, run_id, _snapshot(record), lambda: None)
+    if ended and after >= size:
+        return _nothing_more(request, view)
+    if after > size:
+        raise EventNotFound(f"{run_id}:{after}")
+    reader = app.runs.read(run_id, after)
+    return _stream(view, run_id, reader, reader.leave)
+
+
+def _stream(view: str, run_id: str, entries: AsyncIterable[Entry], leave: Callable[[], None]) -> EventStream:
+    return EventStream(encode_stream(view, run_id, entries), view, leave)
+
+
+def _nothing_more(request: Request, view: str) -> Response:
+    if request.method == "GET":
+        return Response(status_code=204, headers=HEADERS)
+    return Response(status_code=200, headers=HEADERS, media_type=view)
+
+
+async def _snapshot(record: Record) -> AsyncGenerator[Entry]:
+    """An ended turn as events, all under the number of its terminal one."""
+    for event, data in record.snapshot():
+        yield Entry(record.last_event, event, encode_json(data))
