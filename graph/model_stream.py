@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
@@ -12,6 +12,9 @@ from langchain_core.messages import AIMessageChunk, AnyMessage
 from graph.errors import ModelTimeout
 from graph.events import stop_event
 from graph.models import provider_errors
+
+
+CANCEL_AGAIN_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,20 @@ async def open_model_stream(
     try:
         yield stream
     finally:
-        for task in (watcher, pump):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        if watcher is not None:
+            await _end(watcher)
+        await _end(pump)
 
 
 async def _stop_when_set(stop: asyncio.Event, stream: ModelStream, pump: "asyncio.Task[None]") -> None:
     await stop.wait()
     if not pump.done():
         stream.stopped = True
-        pump.cancel()
+        await _end(pump)
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    """Cancel a task until it is done: Python 3.11's `asyncio.wait_for`, which HTTP clients use, can swallow a cancel."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)

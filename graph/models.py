@@ -81,6 +81,7 @@ def _open_openai(settings: Settings) -> BaseChatModel:
         max_tokens=settings.max_output_tokens,
         max_retries=MAX_RETRIES,
         timeout=settings.idle_timeout_s,
+        stream_chunk_timeout=None,  # graph/model_stream.py keeps the time, without a timer a chunk
         stream_usage=True,
         use_responses_api=False,
     )

@@ -117,7 +117,7 @@ async def _answer(
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
     upstream.opened += 1
     answering = asyncio.create_task(_stream(upstream, name, numbers, body, writer))
-    gone = asyncio.create_task(reader.read(1))
+    gone = asyncio.create_task(_wait_until_closed(reader))
     await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
     if answering.done() and answering.exception() is None:
         upstream.finished += 1
@@ -128,6 +128,11 @@ async def _answer(
         await answering
     upstream.closed_early += 1
     return False
+
+
+async def _wait_until_closed(reader: asyncio.StreamReader) -> None:
+    with suppress(ConnectionError):
+        await reader.read(1)
 
 
 async def _stream(

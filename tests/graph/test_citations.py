@@ -10,7 +10,8 @@ from graph.state.evidence import Passage
 
 ANSWERS = (
     "Foo bar [1]. Baz qux. [2] Then `a[1]` code. See [1](http://x). [9] Bad [9].\n\n```py\nx[1] = 2\n```\n"
-    "Next line [1, 2] ok. In \\[12] and [2024] we [3] see. 中文句子[2]。下一句。[1]结束\n- item one [1]\n- item e.g. this [2]"
+    "Next line [1, 2] ok. In \\[12] and [2024] we [3] see. 中文句子[2]。下一句。[1]结束\n- item one [1]\n"
+    "- item e.g. this [2]"
 )
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from graph.state.evidence import Passage
 from server.app import open_state
 from server.logs import describe_exception
 from server.serve import build_server, open_socket
+from server.state import AppState
 from tests.fakes import Answerer, FakeResources
 
 T = TypeVar("T")
@@ -29,8 +31,8 @@ TEXT = "Cats sleep a lot. They sleep up to sixteen hours a day. Dogs sleep less.
 class LiveServer:
     """The app under uvicorn in a thread of its own."""
 
-    def __init__(self, settings: Settings, library: Library, answerer: Answerer) -> None:
-        self._opening = open_state(settings, FakeResources(library), answerer.build())
+    def __init__(self, opening: AbstractAsyncContextManager[AppState]) -> None:
+        self._opening = opening
         self._ready: Future[str] = Future()
         self._thread = threading.Thread(target=self._run)
 
@@ -90,6 +92,11 @@ class LiveServer:
             if self._ready.done():
                 raise
             self._ready.set_exception(exc)
+
+
+def scripted(settings: Settings, library: Library, answerer: Answerer) -> LiveServer:
+    """A server whose graph is a script."""
+    return LiveServer(open_state(settings, FakeResources(library), answerer.build()))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -165,7 +172,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def server(settings: Settings, library: Library, answerer: Answerer) -> Iterator[LiveServer]:
     """A running server. Tests change what it answers by setting fields of `answerer`."""
-    with LiveServer(settings, library, answerer) as running:
+    with scripted(settings, library, answerer) as running:
         yield running
 
 
@@ -175,6 +182,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     data_dir = tmp_path_factory.mktemp("shared") / "data"
     library = Library.open(data_dir)
     passage = add_document(library, "cats.md", TEXT)
-    with LiveServer(Settings(data_dir=data_dir), library, Answerer(passage)) as running:
+    with scripted(Settings(data_dir=data_dir), library, Answerer(passage)) as running:
         yield running
     library.close()

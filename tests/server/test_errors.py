@@ -11,7 +11,7 @@ from graph.settings import Settings
 from server import errors
 from server.errors import STATUS
 from tests.fakes import Answerer
-from tests.server.conftest import LiveServer
+from tests.server.conftest import LiveServer, scripted
 
 CASES: list[tuple[dict[str, Any], int, str, str]] = [
     ({}, 422, "invalid_request", "question: is missing"),
@@ -123,7 +123,7 @@ def test_an_unknown_route_and_a_wrong_method_have_the_same_form(shared: LiveServ
 
 
 def test_an_empty_index_names_the_command_that_fills_it(settings: Settings, empty_library: Library) -> None:
-    with LiveServer(settings, empty_library, Answerer()) as server:
+    with scripted(settings, empty_library, Answerer()) as server:
         response = server.ask()
         ready = server.http.get("/readyz")
 
@@ -138,7 +138,7 @@ def test_an_unexpected_error_is_a_500_without_its_text(settings: Settings) -> No
             raise ZeroDivisionError("sk-SECRET")
 
     library = BrokenLibrary.open(settings.data_dir)
-    with LiveServer(settings, library, Answerer()) as server:
+    with scripted(settings, library, Answerer()) as server:
         response = server.http.get("/v1/collections")
     library.close()
 

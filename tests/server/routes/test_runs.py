@@ -8,7 +8,7 @@ from graph.library import Library
 from graph.settings import Settings
 from tests.fakes import Answerer
 from tests.server.client import Connection, answer_of, names, parse_frames
-from tests.server.conftest import TEXT, LiveServer
+from tests.server.conftest import TEXT, LiveServer, scripted
 
 LONG = tuple(f"word{n} " for n in range(200))
 
@@ -144,7 +144,7 @@ def test_forty_clients_that_leave_close_forty_model_streams_within_a_second(
 
 def test_a_reload_finds_its_run_within_the_grace(settings: Settings, library: Library, answerer: Answerer) -> None:
     answerer.words, answerer.pause_s = LONG[:20], 0.05
-    with LiveServer(settings.model_copy(update={"disconnect_grace_s": 2}), library, answerer) as server:
+    with scripted(settings.model_copy(update={"disconnect_grace_s": 2}), library, answerer) as server:
         with Reading(server, "run-of-mine") as reading:
             reading.read_until(b"word3 ")
         again = parse_frames(server.http.get("/v1/runs/run-of-mine/events").text)
@@ -157,7 +157,7 @@ def test_a_run_that_nobody_comes_back_to_is_stopped_after_the_grace(
     settings: Settings, library: Library, answerer: Answerer
 ) -> None:
     answerer.words, answerer.pause_s = LONG, 0.05
-    with LiveServer(settings.model_copy(update={"disconnect_grace_s": 0.5}), library, answerer) as server:
+    with scripted(settings.model_copy(update={"disconnect_grace_s": 0.5}), library, answerer) as server:
         with Reading(server, "run-of-mine") as reading:
             reading.read_until(b"word3 ")
         left = time.monotonic()
