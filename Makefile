@@ -19,7 +19,7 @@ $(BIN)/uv: $(BIN)/python
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
 
 $(SETUP): pyproject.toml requirements.lock $(SOURCES) | $(BIN)/uv
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
@@ -28,7 +28,7 @@ run: setup
 	@$(BIN)/citestream serve
 
 test: setup
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 format: setup
 	$(BIN)/ruff format .
@@ -52,7 +52,7 @@ lock: | $(BIN)/uv
 		--all-extras --group dev pyproject.toml -o requirements.lock
 
 docs: setup
-	$(BIN)/python -m docs.generate
+	$(BIN)/python -m tests.docs.settings_page
 
 studio: setup
 	LANGGRAPH_CLI_NO_ANALYTICS=1 LANGGRAPH_NO_VERSION_CHECK=true \

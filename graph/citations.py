@@ -32,7 +32,7 @@ _BRACKETED = re.compile(r"(?<!\\)\[(\d+)\]")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _NAME = re.compile(r"(?<![.!?。！？]\s)(?<=\s)[A-Z][\w-]*[A-Za-z]")
 _FENCE_LINE = re.compile(r"^\s*(?:`{3,}|~{3,}).*$", re.MULTILINE)
-_MARKUP = frozenset("*_`~\"'“”‘’\\")
+_MARKUP = frozenset("*_`~|\"'“”‘’\\")
 
 
 @dataclass(frozen=True)

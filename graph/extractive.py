@@ -48,6 +48,7 @@ _TYPES = (
     (re.compile(r"什么时候|何时|哪一?年|多少|几"), re.compile(r"\d|[一二三四五六七八九十百千万]")),
 )
 _BULLET = re.compile(r"^(?:[-+*•·]\s+|#+\s+|>\s*|\|\s*)+")
+_FENCED = re.compile(r"^(`{3,}|~{3,}).*?(?:^\1|\Z)", re.MULTILINE | re.DOTALL)
 _PIECE = re.compile(r"\s*\S+\s*?|\s+", re.S)
 
 
@@ -124,17 +125,37 @@ def extract(evidence: Evidence, embeddings: Embeddings) -> str:
         return ""
     scores = _scores(evidence, passages, sentences, embeddings)
     chosen = _choose(sentences, scores)
-    return "\n\n".join(f"{_quotable(sentence.text)} [{passages[sentence.passage]['index']}]" for sentence in chosen)
+    return "\n\n".join(f"{sentence.text} [{passages[sentence.passage]['index']}]" for sentence in chosen)
 
 
 def _sentences(passages: Sequence[Passage]) -> list[_Sentence]:
+    """What may be quoted: sentences outside code blocks; lines of code only where there is nothing else."""
     found: dict[str, _Sentence] = {}
     for number, passage in enumerate(passages):
-        for start, end in sentence_spans(passage["text"]):
+        headings = passage.get("heading", "").split(" > ")
+        for start, end in _prose(passage["text"]):
             text = passage["text"][start:end]
-            if len(text) >= SHORTEST or is_cjk(text):
-                found.setdefault(text, _Sentence(number, start, text, frozenset(terms(text))))
-    return [sentence for sentence in found.values() if sentence.found]
+            if (len(text) >= SHORTEST or is_cjk(text)) and text.lstrip("# ") not in headings:
+                found.setdefault(text, _Sentence(number, start, _quotable(text), frozenset(terms(text))))
+    return [sentence for sentence in found.values() if sentence.found] or _code_lines(passages)
+
+
+def _prose(text: str) -> Iterator[tuple[int, int]]:
+    position = 0
+    for block in _FENCED.finditer(text):
+        yield from sentence_spans(text, position, block.start())
+        position = block.end()
+    yield from sentence_spans(text, position)
+
+
+def _code_lines(passages: Sequence[Passage]) -> list[_Sentence]:
+    lines = [
+        _Sentence(number, 0, f"`{line.strip()}`", frozenset(terms(line)))
+        for number, passage in enumerate(passages)
+        for line in passage["text"].splitlines()
+        if "`" not in line
+    ]
+    return [line for line in lines if line.found]
 
 
 def _scores(
@@ -168,10 +189,8 @@ def _holds_type(question: str, sentence: str) -> float:
 
 
 def _quotable(sentence: str) -> str:
-    """A sentence as it may stand in an answer: on one line, unless its lines are code, and with brackets escaped."""
-    fenced = sentence.startswith(("```", "~~~"))
-    text = sentence if fenced else " ".join(_BULLET.sub("", sentence).split())
-    return text if fenced else escape_brackets(text)
+    """A sentence as it may stand in an answer: one line, without bullet and table bars, its brackets escaped."""
+    return escape_brackets(" ".join(_BULLET.sub("", sentence).replace("|", " ").split()))
 
 
 def _chunks(text: str) -> Iterator[ChatGenerationChunk]:

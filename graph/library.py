@@ -259,7 +259,7 @@ class Library:
 
         Raises IndexMismatch, naming both, when it was built with another embedding or chunker.
         """
-        wanted = Collection(_collection_id(name), name, embedding, chunker)
+        wanted = Collection(collection_id(name), name, embedding, chunker)
         with self._engine.begin() as connection:
             row = connection.execute(select(collections).where(collections.c.name == name)).one_or_none()
             if row is None:
@@ -517,6 +517,11 @@ class Library:
         return gone
 
 
+def collection_id(name: str) -> str:
+    """The id of a collection, which names it in both indexes: a hash, as Chroma takes few characters in a name."""
+    return "c-" + hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
 def check_embedding(collection: Collection, embedding: str) -> None:
     """Raise IndexMismatch, naming both, when a collection was embedded by another model than the setting's."""
     if collection.embedding != embedding:
@@ -575,10 +580,6 @@ def _generation(connection: Connection) -> int:
 def _bump_generation(connection: Connection) -> int:
     connection.execute(update(meta).where(meta.c.key == "generation").values(value=meta.c.value + 1))
     return _generation(connection)
-
-
-def _collection_id(name: str) -> str:
-    return "c-" + hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 def _document_query(version: str | None = None) -> Any:

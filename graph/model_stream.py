@@ -13,7 +13,6 @@ from graph.errors import ModelTimeout
 from graph.events import stop_event
 from graph.models import provider_errors
 
-
 CANCEL_AGAIN_S = 0.05
 
 
@@ -92,7 +91,7 @@ async def _stop_when_set(stop: asyncio.Event, stream: ModelStream, pump: "asynci
 
 
 async def _end(task: "asyncio.Task[None]") -> None:
-    """Cancel a task until it is done: Python 3.11's `asyncio.wait_for`, which HTTP clients use, can swallow a cancel."""
+    """Cancel a task until it is done: Python 3.11's `asyncio.wait_for`, which HTTP clients use, can swallow one."""
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)

@@ -11,7 +11,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from graph.errors import CitestreamError, IndexUnusable
-from graph.library import Collection, Library, LiveChunk, check_embedding
+from graph.library import Collection, Library, LiveChunk, check_embedding, collection_id
 from graph.retrieval.embeddings import reads_english_only
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
@@ -79,8 +79,8 @@ class Retriever:
         return Found(passages, confidence(query, passages, idf, lexical, dense))
 
     def idf(self, collections: Sequence[str], found: Iterable[str]) -> dict[str, float]:
-        """Inverse document frequency of index terms in the collections."""
-        return self._lexical.idf([self._library.collection(name).id for name in collections], found)
+        """Inverse document frequency of index terms in the collections. Asks no file, so an event loop may call it."""
+        return self._lexical.idf([collection_id(name) for name in collections], found)
 
     def warm(self) -> None:
         """Open everything, so that the first question does not pay for it."""

@@ -44,6 +44,24 @@ def test_at_most_three_sentences_without_repetition() -> None:
     assert answer.count("in a den") == 1
 
 
+def test_code_blocks_are_not_torn_apart_and_headings_are_not_answers() -> None:
+    text = "Call the fox:\n\n```sh\nfox call --loud\n# the fox\n```\n\nThe fox comes."
+    answer = extract(evidence("How do I call the fox?", text), MiniLM())
+    assert "```" not in answer
+    assert "--loud" not in answer
+
+
+def test_where_there_is_only_code_its_lines_are_quoted_as_code() -> None:
+    assert "`fox call --loud` [1]" in extract(
+        evidence("How do I call the fox?", "```sh\nfox call --loud\n```"), MiniLM()
+    )
+
+
+def test_cells_of_a_table_are_quoted_without_its_bars() -> None:
+    answer = extract(evidence("What is a den?", "| word | meaning |\n|---|---|\n| den | home of a fox |"), MiniLM())
+    assert "den home of a fox [1]" in answer
+
+
 def test_nothing_to_quote_gives_no_answer() -> None:
     assert extract(evidence("Where?", "..."), MiniLM()) == ""
 
