@@ -1,5 +1,6 @@
 """What turns text into vectors: the bundled MiniLM, or any model LangChain's `init_embeddings` knows."""
 
+import os
 import threading
 from functools import cached_property
 from importlib.resources import as_file, files
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 BUNDLED = "minilm"
 MAX_TOKENS = 256
 """Word pieces that MiniLM reads, with its two special tokens; what comes later in a text is not seen."""
+MAX_THREADS = 4
 BATCH = 4
 """Texts run together. More only spill the caches: 22 chunks a second at 4, 17 at 32 on one core."""
 
@@ -78,8 +80,9 @@ class MiniLM(Embeddings):
         from onnxruntime import InferenceSession, SessionOptions
 
         options = SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
         options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Folds the int8 weights to float32 once at load; without it a question takes three times as long.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         with as_file(files("graph.retrieval.minilm").joinpath("minilm.w8.onnx")) as path:

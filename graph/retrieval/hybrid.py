@@ -76,7 +76,7 @@ class Retriever:
         best = [(chunks[chunk_id], score) for chunk_id, score in ranked if chunk_id in chunks][:k]
         passages = [_passage(index, chunk, score) for index, (chunk, score) in enumerate(best, start=1)]
         idf = self.idf(collections, query["terms"])
-        return Found(passages, confidence(query, passages, idf, lexical, dense))
+        return Found(passages, confidence(query, passages, idf))
 
     def idf(self, collections: Sequence[str], found: Iterable[str]) -> dict[str, float]:
         """Inverse document frequency of index terms in the collections. Asks no file, so an event loop may call it."""

@@ -17,32 +17,24 @@ def is_enough(question: str, found: float) -> bool:
     return found >= (THRESHOLD_CJK if is_cjk(question) else THRESHOLD)
 
 
-def confidence(
-    query: SearchQuery,
-    passages: Sequence[Passage],
-    idf: Mapping[str, float],
-    lexical: Mapping[str, float],
-    dense: Mapping[str, float],
-) -> float:
-    """How likely the passages answer the question: 0 and more, higher is better.
+def confidence(query: SearchQuery, passages: Sequence[Passage], idf: Mapping[str, float]) -> float:
+    """How likely the passages answer the question: 0..1, higher is better.
 
-    The share of the question's rare words that the best single sentence has, plus that of the best passage with its
-    headings, each weighted by idf and by the word's weight in the query.
+    The share of the question's rare words that the best single sentence has, averaged with that of the best passage
+    with its headings; each word counts by its idf. A follow-up is judged with the words of its history, by their weight
+    in the query, or by its own words alone, whichever is better: it may lean on the history or have left it.
     """
-    weights = {term: weight * idf.get(term, 0.0) for term, weight in query["terms"].items()}
+    everything = {term: weight * idf.get(term, 0.0) for term, weight in query["terms"].items()}
+    own = {term: idf.get(term, 0.0) for term, weight in query["terms"].items() if weight == 1}
+    read = passages[:READ_PASSAGES]
+    sentences = [set(terms(p["text"][start:end])) for p in read for start, end in sentence_spans(p["text"])]
+    wholes = [set(terms(f"{p['title']} {p.get('heading', '')} {p['text']}")) for p in read]
+    return max((_share(weights, sentences) + _share(weights, wholes)) / 2 for weights in (everything, own))
+
+
+def _share(weights: Mapping[str, float], candidates: Sequence[set[str]]) -> float:
+    """The largest share of the weights that one candidate has."""
     total = sum(weights.values())
-    if not passages or not total:
+    if not total or not candidates:
         return 0.0
-    best_sentence = best_passage = 0.0
-    for passage in passages[:READ_PASSAGES]:
-        text = passage["text"]
-        around = set(terms(f"{passage['title']} {passage.get('heading', '')}"))
-        inside = set(terms(text))
-        best_passage = max(best_passage, _covered(weights, inside | around) / total)
-        for start, end in sentence_spans(text):
-            best_sentence = max(best_sentence, _covered(weights, set(terms(text[start:end]))) / total)
-    return (best_sentence + best_passage) / 2
-
-
-def _covered(weights: Mapping[str, float], found: set[str]) -> float:
-    return sum(weight for term, weight in weights.items() if term in found)
+    return max(sum(weight for term, weight in weights.items() if term in found) for found in candidates) / total

@@ -10,8 +10,8 @@ ENV_EXAMPLE = ROOT / ".env.example"
 HEAD = """\
 # Settings
 
-From the environment, or from a file `.env` in the folder where citestream is started; the environment wins, and flags of
-the command line win over both. A wrong value ends the start with a message that names the setting.
+From the environment, or from a file `.env` in the folder where citestream is started; the environment wins, and flags
+of the command line win over both. A wrong value ends the start with a message that names the setting.
 
 | setting | default | meaning |
 |---|---|---|

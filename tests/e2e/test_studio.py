@@ -121,7 +121,9 @@ def comparable(events: list[Event]) -> list[Event]:
 
 def studio_command(port: int) -> tuple[list[str | Path], dict[str, str]]:
     """What `make studio` runs, with another port, and such that nothing is written into the repository."""
-    recipe = subprocess.run(["make", "-n", "studio"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    recipe = subprocess.run(
+        ["make", "--no-print-directory", "-n", "studio"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     words = shlex.split(recipe[recipe.index("LANGGRAPH_CLI") :].replace("\\\n", " "))
     env = dict(word.split("=", 1) for word in words if "=" in word)
     program, *arguments = [word for word in words if "=" not in word]
