@@ -236,7 +236,7 @@ def _ingest(
 
 def _known(settings: "Settings", collection: str) -> "list[KnownDocument]":
     """What the collection holds; [] where nothing was ever indexed. Raises IndexMismatch as the writer would."""
-    from graph.library import FILE_NAME, Library
+    from graph.library import FILE_NAME, Library, check_chunker, check_embedding
     from ingest.chunking import CHUNKER
 
     if not (settings.data_dir / FILE_NAME).exists():
@@ -245,7 +245,9 @@ def _known(settings: "Settings", collection: str) -> "list[KnownDocument]":
     try:
         known = library.known(collection)
         if known:
-            library.ensure_collection(collection, settings.embedding, CHUNKER)
+            found = library.collection(collection)
+            check_chunker(found, CHUNKER)
+            check_embedding(found, settings.embedding)
         return known
     finally:
         library.close()

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessageChunk, AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from graph.citations import CitationParser, Claim, Text, cite, grounding
+from graph.citations import CitationParser, Claim, Text
 from graph.errors import ModelError, ModelMisbehaved
 from graph.events import emit
 from graph.extractive import as_evidence
@@ -24,6 +24,7 @@ from graph.state.channels import Draft, Outcome, Usage
 from graph.state.context import TurnContext
 from graph.state.evidence import Citation, Passage, SearchQuery
 from graph.terms import terms
+from graph.verification import cite, grounding
 
 LABEL = "Writing the answer"
 COMPLETE_REASONS = frozenset({"stop", "end_turn", "STOP", "stop_sequence", "eos", "COMPLETE"})

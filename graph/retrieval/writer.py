@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from graph.errors import IndexLocked
-from graph.library import Collection, Library, NewVersion, StagedChunk
+from graph.library import Collection, LibraryWriter, NewVersion, StagedChunk
 from graph.retrieval.embeddings import open_embeddings
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
@@ -35,7 +35,7 @@ class PutResult:
 class IndexWriter:
     """Adds and removes documents of one collection; nothing is visible before `publish`."""
 
-    def __init__(self, library: Library, dense: DenseIndex, lexical: LexicalIndex, embedding: str) -> None:
+    def __init__(self, library: LibraryWriter, dense: DenseIndex, lexical: LexicalIndex, embedding: str) -> None:
         self.library = library
         self._dense = dense
         self._lexical = lexical
@@ -106,7 +106,7 @@ def open_writer(settings: Settings) -> Iterator[IndexWriter]:
     """Hold the one writer of the data folder. Raises IndexLocked, naming the other process."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with _lock(settings.data_dir):
-        library = Library.open(settings.data_dir)
+        library = LibraryWriter.open(settings.data_dir)
         try:
             dense = DenseIndex(settings.data_dir, open_embeddings(settings))
             writer = IndexWriter(library, dense, LexicalIndex(settings.data_dir), settings.embedding)

@@ -1,12 +1,11 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from graph.citations import CitationParser, Claim, Text, cite, escape_brackets, grounding, verify
-from graph.state.evidence import Passage
+from graph.citations import CitationParser, Claim, Text, escape_brackets
 
 ANSWERS = (
     "Foo bar [1]. Baz qux. [2] Then `a[1]` code. See [1](http://x). [9] Bad [9].\n\n```py\nx[1] = 2\n```\n"
@@ -21,17 +20,6 @@ def parse(pieces: Iterable[str], sources: int = 3) -> tuple[str, list[Claim]]:
     shown = "".join(item.delta for item in found if isinstance(item, Text))
     assert shown == parser.answer
     return shown, [item for item in found if isinstance(item, Claim)]
-
-
-def idf(found: Iterable[str]) -> dict[str, float]:
-    return dict.fromkeys(found, 1.0)
-
-
-def passage(text: str, start: int = 0, **more: str) -> Passage:
-    return Passage(
-        index=1, id="d.v.0-1", text=text, score=1.0, document="d", source="s", title=more.get("title", "T"),
-        start=start, end=start + len(text), doc_sha256="",
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("cut", range(len(ANSWERS) + 1))
@@ -113,70 +101,3 @@ def test_a_marker_behind_the_stop_belongs_to_the_sentence_before_it() -> None:
 
 def test_brackets_of_documents_are_escaped_once() -> None:
     assert escape_brackets("see [12] and \\[3] and [a]") == "see \\[12] and \\[3] and [a]"
-
-
-@pytest.mark.parametrize(
-    ("claim", "text", "verdict", "quote"),
-    [
-        ("Cats sleep a lot.", "Dogs run. Cats  sleep\na lot. Birds sing.", "exact", "Cats  sleep\na lot."),
-        ("**Cats** sleep a `lot`", "Dogs run. Cats sleep a lot.", "exact", "Cats sleep a lot."),
-        (
-            "A lot is dreamt by the cats of Rome.",
-            "Dogs run. Cats sleep a lot. Birds.",
-            "unsupported",
-            "Cats sleep a lot.",
-        ),
-        (
-            "Cats sleep very much, a lot.",
-            "Dogs run. Cats sleep very much. Birds.",
-            "supported",
-            "Cats sleep very much.",
-        ),
-        ("Cats sleep 16 hours a day.", "Cats sleep 12 hours a day.", "unsupported", "Cats sleep 12 hours a day."),
-        (
-            "The palace of Berlin is large.",
-            "The palace of Vienna is large.",
-            "unsupported",
-            "The palace of Vienna is large.",
-        ),
-        ("猫每天睡十六个小时。", "狗会叫。猫每天睡十六个小时。鸟会唱。", "exact", "猫每天睡十六个小时。"),
-        ("art", "a party of cartoons", "unsupported", "a party of cartoons"),
-    ],
-)
-def test_claims_are_verified_against_the_smallest_span(claim: str, text: str, verdict: str, quote: str) -> None:
-    finding = verify(claim, passage(text), idf)
-    assert (finding.verdict, finding.quote) == (verdict, quote)
-
-
-def test_a_claim_that_needs_two_sentences_gets_both() -> None:
-    text = "Cats sleep in baskets. They dream of mice. Dogs run."
-    finding = verify("Sleeping cats dream: in baskets, of mice.", passage(text), idf)
-    assert (finding.verdict, finding.quote) == ("supported", "Cats sleep in baskets. They dream of mice.")
-
-
-@given(st.text(max_size=80), st.text(min_size=1, max_size=200), st.integers(0, 1000))
-def test_a_quote_is_always_a_slice_of_the_document(claim: str, text: str, start: int) -> None:
-    document = "x" * start + text
-    finding = verify(claim, passage(text, start), idf)
-    assert document[finding.start : finding.end] == finding.quote
-    assert 0 <= finding.support <= 1
-
-
-def test_citations_point_into_the_answer_and_the_document() -> None:
-    text = "Cats sleep a lot. Dogs run."
-    answer, claims = parse(["Cats sleep a lot [1]. Dogs run fast and far [1]. Nobody knows."], sources=1)
-    citations = [citation for claim in claims for citation in cite(claim, [passage(text, 100)], idf)]
-    assert [answer[c["answer"]["start"] : c["answer"]["end"]] for c in citations] == [
-        "Cats sleep a lot [1].",
-        "Dogs run fast and far [1].",
-    ]
-    assert [c["verified"] for c in citations] == ["exact", "unsupported"]
-    assert [c["span"]["start"] for c in citations] == [100, 118]
-    assert grounding(claims, citations) == "partial"
-    assert grounding(claims[:1], citations) == "full"
-    assert grounding(claims[2:], citations) == "none"
-
-
-def test_an_answer_without_claims_is_not_grounded() -> None:
-    nothing: Sequence[Claim] = []
-    assert grounding(nothing, []) == "none"

@@ -4,21 +4,21 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from graph.errors import CollectionNotFound, DocumentNotFound, IndexMismatch, SourceNotFound
-from graph.library import Collection, Library
+from graph.library import Collection, LibraryWriter
 from tests.graph.conftest import FOX, SQLITE, version
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Library:
-    return Library.open(tmp_path)
+def library(tmp_path: Path) -> LibraryWriter:
+    return LibraryWriter.open(tmp_path)
 
 
 @pytest.fixture
-def collection(library: Library) -> Collection:
+def collection(library: LibraryWriter) -> Collection:
     return library.ensure_collection("default", "minilm", "test/1")
 
 
-def test_a_staged_version_is_seen_by_nobody_until_it_is_published(library: Library, collection: Collection) -> None:
+def test_a_staged_version_is_seen_by_nobody_until_published(library: LibraryWriter, collection: Collection) -> None:
     _, staged = library.stage(collection, version("a.txt", FOX))
     assert library.is_empty()
     assert library.live_chunks([staged[0].id]) == {}
@@ -28,7 +28,7 @@ def test_a_staged_version_is_seen_by_nobody_until_it_is_published(library: Libra
     assert library.live_chunks([staged[0].id])[staged[0].id].text == FOX
 
 
-def test_a_new_version_replaces_the_old_one_whose_text_still_opens(library: Library, collection: Collection) -> None:
+def test_a_new_version_replaces_the_old_whose_text_still_opens(library: LibraryWriter, collection: Collection) -> None:
     _, (old,) = library.stage(collection, version("a.txt", FOX))
     library.publish()
     _, (new,) = library.stage(collection, version("a.txt", SQLITE, revision=2))
@@ -41,7 +41,7 @@ def test_a_new_version_replaces_the_old_one_whose_text_still_opens(library: Libr
     assert [document.sha256 for document in library.documents()] == [version("a.txt", "", revision=2).sha256]
 
 
-def test_going_back_to_an_earlier_version_works(library: Library, collection: Collection) -> None:
+def test_going_back_to_an_earlier_version_works(library: LibraryWriter, collection: Collection) -> None:
     for revision, content in ((1, FOX), (2, SQLITE), (1, FOX)):
         _, (chunk,) = library.stage(collection, version("a.txt", content, revision=revision))
         library.publish()
@@ -49,7 +49,7 @@ def test_going_back_to_an_earlier_version_works(library: Library, collection: Co
     assert library.text(library.documents()[0].id) == FOX
 
 
-def test_removing_a_document_erases_its_text(library: Library, collection: Collection) -> None:
+def test_removing_a_document_erases_its_text(library: LibraryWriter, collection: Collection) -> None:
     document_id, (chunk,) = library.stage(collection, version("a.txt", FOX))
     library.publish()
     assert library.remove([document_id]) == {collection.id: [chunk.id]}
@@ -60,14 +60,14 @@ def test_removing_a_document_erases_its_text(library: Library, collection: Colle
     assert library.passages([chunk.id]) == {}
 
 
-def test_what_a_dead_writer_staged_is_discarded(library: Library, collection: Collection) -> None:
+def test_what_a_dead_writer_staged_is_discarded(library: LibraryWriter, collection: Collection) -> None:
     _, (chunk,) = library.stage(collection, version("a.txt", FOX))
     assert library.discard_staged() == {collection.id: [chunk.id]}
     assert library.publish().replaced == {}
     assert library.is_empty()
 
 
-def test_a_source_is_shown_with_what_stands_around_it(library: Library, collection: Collection) -> None:
+def test_a_source_is_shown_with_what_stands_around_it(library: LibraryWriter, collection: Collection) -> None:
     document_id, _ = library.stage(collection, version("a.txt", FOX, heading="Animals"))
     library.publish()
     live = library.documents()[0]
@@ -79,24 +79,24 @@ def test_a_source_is_shown_with_what_stands_around_it(library: Library, collecti
 
 
 @pytest.mark.parametrize("source_id", ["x", "a.b.c", "a.b.5-5", "a.b.0-99", "..", "a.b.-1-4", "a.b.1-2-3", "a.b.٣-٤"])
-def test_a_source_id_that_names_nothing_is_said_so(library: Library, source_id: str) -> None:
+def test_a_source_id_that_names_nothing_is_said_so(library: LibraryWriter, source_id: str) -> None:
     with pytest.raises(SourceNotFound):
         library.source(source_id)
 
 
-def test_another_embedding_or_chunker_is_refused_with_both_names(library: Library, collection: Collection) -> None:
+def test_another_embedding_or_chunker_is_refused_by_name(library: LibraryWriter, collection: Collection) -> None:
     with pytest.raises(IndexMismatch, match=r"'minilm'.*'openai:x'"):
         library.ensure_collection("default", "openai:x", "test/1")
     with pytest.raises(IndexMismatch, match=r"'test/1'.*'test/2'"):
         library.ensure_collection("default", "minilm", "test/2")
 
 
-def test_an_unknown_collection_is_named(library: Library) -> None:
+def test_an_unknown_collection_is_named(library: LibraryWriter) -> None:
     with pytest.raises(CollectionNotFound, match="'手册'"):
         library.collection("手册")
 
 
-def test_filters_select_by_metadata(library: Library, collection: Collection) -> None:
+def test_filters_select_by_metadata(library: LibraryWriter, collection: Collection) -> None:
     library.stage(collection, version("a.txt", FOX))
     library.stage(collection, version("b.txt", SQLITE, lang="zh"))
     library.publish()
@@ -107,16 +107,16 @@ def test_filters_select_by_metadata(library: Library, collection: Collection) ->
 
 
 def test_a_library_of_a_newer_citestream_is_refused(tmp_path: Path) -> None:
-    Library.open(tmp_path).close()
+    LibraryWriter.open(tmp_path).close()
     engine = create_engine(f"sqlite:///{tmp_path / 'library.db'}")
     with engine.begin() as connection:
         connection.execute(text("UPDATE meta SET value = 99 WHERE key = 'schema'"))
     engine.dispose()
     with pytest.raises(IndexMismatch, match="newer citestream"):
-        Library.open(tmp_path)
+        LibraryWriter.open(tmp_path)
 
 
-def test_documents_come_in_pages(library: Library, collection: Collection) -> None:
+def test_documents_come_in_pages(library: LibraryWriter, collection: Collection) -> None:
     for name in "abc":
         library.stage(collection, version(f"{name}.txt", FOX + name))
     library.publish()
@@ -127,7 +127,7 @@ def test_documents_come_in_pages(library: Library, collection: Collection) -> No
     assert library.collections()[0].documents == 3
 
 
-def _ids(library: Library) -> list[str]:
+def _ids(library: LibraryWriter) -> list[str]:
     ids = []
     for document in library.documents():
         size = len(library.text(document.id))
@@ -135,7 +135,7 @@ def _ids(library: Library) -> list[str]:
     return ids
 
 
-def _versions(library: Library, document_id: str) -> list[str]:
+def _versions(library: LibraryWriter, document_id: str) -> list[str]:
     with library._engine.connect() as connection:
         rows = connection.execute(text("SELECT id FROM versions WHERE document_id = :id"), {"id": document_id})
         return [row.id for row in rows]

@@ -15,7 +15,7 @@ import pytest
 import structlog
 from uvicorn.loops.auto import auto_loop_factory
 
-from graph.library import Chunk, Library, NewVersion
+from graph.library import Chunk, LibraryWriter, NewVersion
 from graph.settings import Settings
 from graph.state.evidence import Passage
 from server.app import open_state
@@ -94,7 +94,7 @@ class LiveServer:
             self._ready.set_exception(exc)
 
 
-def scripted(settings: Settings, library: Library, answerer: Answerer) -> LiveServer:
+def scripted(settings: Settings, library: LibraryWriter, answerer: Answerer) -> LiveServer:
     """A server whose graph is a script."""
     return LiveServer(open_state(settings, FakeResources(library), answerer.build()))
 
@@ -109,25 +109,25 @@ def _plain_logs() -> None:
 
 
 @pytest.fixture
-def empty_library(tmp_path: Path) -> Iterator[Library]:
-    library = Library.open(tmp_path / "data")
+def empty_library(tmp_path: Path) -> Iterator[LibraryWriter]:
+    library = LibraryWriter.open(tmp_path / "data")
     yield library
     library.close()
 
 
 @pytest.fixture
-def passage(empty_library: Library) -> Passage:
+def passage(empty_library: LibraryWriter) -> Passage:
     """The only passage of the only document."""
     return add_document(empty_library, "cats.md", TEXT)
 
 
 @pytest.fixture
-def library(empty_library: Library, passage: Passage) -> Library:
+def library(empty_library: LibraryWriter, passage: Passage) -> LibraryWriter:
     """A library with one document in `default`."""
     return empty_library
 
 
-def add_document(library: Library, name: str, text: str, collection: str = "default") -> Passage:
+def add_document(library: LibraryWriter, name: str, text: str, collection: str = "default") -> Passage:
     """Index a document of one chunk; returns it as the passage that a node would have found."""
     target = library.ensure_collection(collection, "minilm", "test")
     new = NewVersion(
@@ -170,7 +170,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def server(settings: Settings, library: Library, answerer: Answerer) -> Iterator[LiveServer]:
+def server(settings: Settings, library: LibraryWriter, answerer: Answerer) -> Iterator[LiveServer]:
     """A running server. Tests change what it answers by setting fields of `answerer`."""
     with scripted(settings, library, answerer) as running:
         yield running
@@ -180,7 +180,7 @@ def server(settings: Settings, library: Library, answerer: Answerer) -> Iterator
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """One server for all tests of a file that leave nothing behind."""
     data_dir = tmp_path_factory.mktemp("shared") / "data"
-    library = Library.open(data_dir)
+    library = LibraryWriter.open(data_dir)
     passage = add_document(library, "cats.md", TEXT)
     with scripted(Settings(data_dir=data_dir), library, Answerer(passage)) as running:
         yield running

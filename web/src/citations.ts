@@ -6,6 +6,13 @@ import type { Citation } from "./wire";
 /** The state of a marker. `pending`: its sentence is still being written. `unchecked`: the run ended before. */
 export type Verdict = Citation["verified"] | "pending" | "unchecked";
 
+/** The source that is open: the quotes of one marker, or of all that cite it. */
+export interface OpenSource {
+  id: string;
+  index: number;
+  citations: Citation[];
+}
+
 /** A verdict in a person's words. */
 export const VERDICT_WORDS: Record<Verdict, string> = {
   exact: "Word for word in the source",

@@ -1,10 +1,10 @@
 /** A thread's turns, one below the other; or what to do when there are none. */
 import { useRef } from "react";
 
+import type { OpenSource } from "../citations";
 import type { Conversation } from "../conversation";
 import { useFollowing } from "../following";
 import { isRunning, type Turn } from "../turn";
-import type { OpenSource } from "./Page";
 import { TurnView } from "./Turn";
 
 interface Props {

@@ -1,19 +1,12 @@
 /** The page: header, conversation, question box, and the source that is open beside them. */
 import { useCallback, useRef, useState } from "react";
 
+import type { OpenSource } from "../citations";
 import { useConversation } from "../conversation";
 import { isRunning } from "../turn";
-import type { Citation } from "../wire";
 import { Ask } from "./Ask";
 import { ConversationView } from "./Conversation";
 import { SourcePanel } from "./SourcePanel";
-
-/** The source that is open: the quotes of one marker, or of all that cite it. */
-export interface OpenSource {
-  id: string;
-  index: number;
-  citations: Citation[];
-}
 
 export function Page() {
   const [conversation, actions] = useConversation();

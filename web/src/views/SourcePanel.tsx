@@ -2,12 +2,11 @@
 import { useEffect, useRef, useState } from "react";
 
 import { getSource, RequestRefused } from "../api";
-import { VERDICT_WORDS } from "../citations";
+import { type OpenSource, VERDICT_WORDS } from "../citations";
 import { formatPlace } from "../format";
 import { markQuotes } from "../passage";
 import type { Citation, SourceRecord } from "../wire";
 import { Icon, VerdictIcon } from "./Icon";
-import type { OpenSource } from "./Page";
 
 interface Props {
   source: OpenSource;

@@ -1,10 +1,10 @@
 /** One question and its answer. */
 import { useDeferredValue } from "react";
 
+import type { OpenSource } from "../citations";
 import { isRunning, type Turn } from "../turn";
 import { Answer } from "./Answer";
 import { Ending } from "./Ending";
-import type { OpenSource } from "./Page";
 import { Sources } from "./Sources";
 import { Steps } from "./Steps";
 

@@ -1,0 +1,46 @@
+"""The library: which documents there are, their canonical text, and which version of each is live.
+
+It is the truth about what is indexed; Chroma and tantivy hold what can be searched, under the ids given here. One
+SQLite file in the data folder, read by every process and written by the one that holds the writer lock.
+"""
+
+from graph.library.reader import FILTER_KEYS, Library
+from graph.library.records import (
+    Chunk,
+    Collection,
+    CollectionInfo,
+    Document,
+    KnownDocument,
+    LiveChunk,
+    NewVersion,
+    Published,
+    SourceView,
+    StagedChunk,
+    check_chunker,
+    check_embedding,
+    collection_id,
+    parse_source_id,
+)
+from graph.library.tables import FILE_NAME
+from graph.library.writer import LibraryWriter
+
+__all__ = [
+    "FILE_NAME",
+    "FILTER_KEYS",
+    "Chunk",
+    "Collection",
+    "CollectionInfo",
+    "Document",
+    "KnownDocument",
+    "Library",
+    "LibraryWriter",
+    "LiveChunk",
+    "NewVersion",
+    "Published",
+    "SourceView",
+    "StagedChunk",
+    "check_chunker",
+    "check_embedding",
+    "collection_id",
+    "parse_source_id",
+]

@@ -1,0 +1,267 @@
+"""Reading the library: collections, documents, live chunks, and the text around a source."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Column, Engine, Row, func, select
+
+from graph.errors import CollectionNotFound, DocumentNotFound, SourceNotFound
+from graph.library.records import (
+    Collection,
+    CollectionInfo,
+    Document,
+    KnownDocument,
+    LiveChunk,
+    SourceView,
+    parse_source_id,
+)
+from graph.library.tables import chunks, collections, documents, generation_of, open_engine, versions
+
+NEIGHBOUR_CHARS = 600
+"""Characters shown before and after a passage."""
+SQL_BATCH = 500
+"""Ids in one statement, below SQLite's smallest limit for variables."""
+
+
+class Library:
+    """Open with `Library.open(data_dir)`; threads may share one object. Calls block, milliseconds at most."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, data_dir: Path) -> Self:
+        """Open the library in `data_dir`, creating both when missing.
+
+        Raises IndexMismatch when a newer citestream wrote it.
+        """
+        return cls(open_engine(data_dir))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def collection(self, name: str) -> Collection:
+        """The collection of that name. Raises CollectionNotFound."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(collections).where(collections.c.name == name)).one_or_none()
+        if row is None:
+            raise CollectionNotFound(
+                f"there is no collection {name!r}. `citestream index stats` lists the ones there are; "
+                f"`citestream ingest PATH --collection {name}` makes one."
+            )
+        return Collection(row.id, row.name, row.embedding, row.chunker)
+
+    def collections(self) -> list[CollectionInfo]:
+        """All collections by name, with what is live in them."""
+        live = (
+            select(
+                documents.c.collection_id,
+                func.count().label("documents"),
+                func.coalesce(func.sum(versions.c.chunks), 0).label("chunks"),
+            )
+            .join(versions, versions.c.id == documents.c.live_version)
+            .group_by(documents.c.collection_id)
+            .subquery()
+        )
+        query = select(collections.c.name, collections.c.embedding, live.c.documents, live.c.chunks)
+        query = query.outerjoin(live, live.c.collection_id == collections.c.id).order_by(collections.c.name)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [CollectionInfo(row.name, row.documents or 0, row.chunks or 0, row.embedding) for row in rows]
+
+    def is_empty(self) -> bool:
+        """Whether no document is live in any collection."""
+        with self._engine.connect() as connection:
+            query = select(documents.c.id).where(documents.c.live_version.is_not(None)).limit(1)
+            return connection.execute(query).first() is None
+
+    def generation(self) -> int:
+        """A number that grows whenever what is live changes."""
+        with self._engine.connect() as connection:
+            return generation_of(connection)
+
+    def documents(
+        self, collection: str | None = None, *, after: str | None = None, limit: int | None = None
+    ) -> list[Document]:
+        """Live documents ordered by id; `after` is the last id of the page before."""
+        query = _document_query().order_by(documents.c.id)
+        if collection is not None:
+            query = query.where(documents.c.collection_id == self.collection(collection).id)
+        if after is not None:
+            query = query.where(documents.c.id > after)
+        if limit is not None:
+            query = query.limit(limit)
+        with self._engine.connect() as connection:
+            return [_document(row) for row in connection.execute(query)]
+
+    def document(self, document_id: str) -> Document:
+        """The live document with that id. Raises DocumentNotFound."""
+        with self._engine.connect() as connection:
+            row = connection.execute(_document_query().where(documents.c.id == document_id)).one_or_none()
+        if row is None:
+            raise DocumentNotFound(f"there is no document {document_id!r}. `citestream index list` shows all.")
+        return _document(row)
+
+    def known(self, collection: str) -> list[KnownDocument]:
+        """Every live document of a collection as ingest compares it with files; [] for an unknown one."""
+        query = (
+            select(documents, versions)
+            .join(versions, versions.c.id == documents.c.live_version)
+            .join(collections, collections.c.id == documents.c.collection_id)
+            .where(collections.c.name == collection)
+        )
+        with self._engine.connect() as connection:
+            return [
+                KnownDocument(r.id, r.source, r.path, r.sha256, r.size_bytes, r.mtime_ns, r.loader, r.chunks)
+                for r in connection.execute(query)
+            ]
+
+    def live_chunks(self, ids: Iterable[str], where: dict[str, list[str]] | None = None) -> dict[str, LiveChunk]:
+        """Those of the chunks whose version is live and whose document has the metadata `where`, by id."""
+        found: dict[str, LiveChunk] = {}
+        query = (
+            select(
+                chunks,
+                func.substr(versions.c.text, chunks.c.start + 1, chunks.c.end - chunks.c.start).label("text"),
+                versions.c.title,
+                versions.c.lang,
+                versions.c.format,
+                versions.c.sha256,
+                documents.c.id.label("document"),
+                documents.c.source,
+            )
+            .join(versions, versions.c.id == chunks.c.version_id)
+            .join(documents, documents.c.live_version == versions.c.id)
+        )
+        for key, values in (where or {}).items():
+            query = query.where(_filter_column(key).in_(values))
+        with self._engine.connect() as connection:
+            for batch in batches(list(ids)):
+                for row in connection.execute(query.where(chunks.c.id.in_(batch))):
+                    found[row.id] = _live_chunk(row)
+        return found
+
+    def passages(self, source_ids: Iterable[str]) -> dict[str, str]:
+        """Full text by source id; ids whose text is gone are left out."""
+        texts = {}
+        with self._engine.connect() as connection:
+            for source_id in source_ids:
+                version, start, end = parse_source_id(source_id)
+                row = connection.execute(_slice_query(version, start, end)).one_or_none()
+                if row is not None and len(row.text) == end - start:
+                    texts[source_id] = row.text
+        return texts
+
+    def source(self, source_id: str) -> SourceView:
+        """The passage in its document, also of a version that was replaced. Raises SourceNotFound."""
+        version, start, end = parse_source_id(source_id)
+        window = max(0, start - NEIGHBOUR_CHARS)
+        with self._engine.connect() as connection:
+            row = connection.execute(_slice_query(version, window, end + NEIGHBOUR_CHARS)).one_or_none()
+            if row is None or len(row.text) < end - window:
+                raise SourceNotFound(f"there is no source {source_id!r}: it was removed, or never existed.")
+            document = _document(
+                connection.execute(_document_query(version).where(documents.c.id == row.document_id)).one()
+            )
+            chunk = connection.execute(select(chunks).where(chunks.c.id == source_id)).one_or_none()
+        return SourceView(
+            id=source_id,
+            document=document,
+            version=version,
+            live=row.state == "live",
+            text=row.text[start - window : end - window],
+            start=start,
+            end=end,
+            before=row.text[: start - window],
+            after=row.text[end - window :],
+            page=chunk.page if chunk else None,
+            heading=(chunk.heading or None) if chunk else None,
+        )
+
+    def text(self, document_id: str) -> str:
+        """The canonical text of a document's live version. Raises DocumentNotFound."""
+        query = select(versions.c.text).join(documents, documents.c.live_version == versions.c.id)
+        with self._engine.connect() as connection:
+            row = connection.execute(query.where(documents.c.id == document_id)).one_or_none()
+        if row is None:
+            raise DocumentNotFound(f"there is no document {document_id!r}. `citestream index list` shows all.")
+        return str(row.text)
+
+
+FILTER_KEYS = {
+    "source": documents.c.source,
+    "title": versions.c.title,
+    "lang": versions.c.lang,
+    "format": versions.c.format,
+}
+"""Document metadata that a question's `filter` may name."""
+
+
+def batches(ids: list[str]) -> Iterable[list[str]]:
+    """Ids in groups that fit one statement."""
+    for begin in range(0, len(ids), SQL_BATCH):
+        yield ids[begin : begin + SQL_BATCH]
+
+
+def _filter_column(key: str) -> Column[str]:
+    return FILTER_KEYS[key]
+
+
+def _document_query(version: str | None = None) -> Any:
+    """Documents with their live version, or with the named one."""
+    on = versions.c.id == (documents.c.live_version if version is None else version)
+    return (
+        select(
+            documents.c.id,
+            documents.c.source,
+            collections.c.name.label("collection"),
+            versions.c.title,
+            versions.c.format,
+            versions.c.lang,
+            versions.c.sha256,
+            versions.c.chunks,
+            versions.c.ingested_at,
+            versions.c.state,
+        )
+        .join(collections, collections.c.id == documents.c.collection_id)
+        .join(versions, on)
+    )
+
+
+def _document(row: Row[Any]) -> Document:
+    return Document(
+        id=row.id,
+        source=row.source,
+        title=row.title,
+        collection=row.collection,
+        format=row.format,
+        lang=row.lang,
+        sha256=row.sha256,
+        chunks=row.chunks,
+        ingested_at=datetime.fromisoformat(row.ingested_at),
+        status=row.state,
+    )
+
+
+def _live_chunk(row: Row[Any]) -> LiveChunk:
+    return LiveChunk(
+        id=row.id,
+        text=row.text,
+        start=row.start,
+        end=row.end,
+        page=row.page,
+        heading=row.heading,
+        document=row.document,
+        source=row.source,
+        title=row.title,
+        lang=row.lang,
+        doc_sha256=row.sha256,
+    )
+
+
+def _slice_query(version: str, start: int, end: int) -> Any:
+    text = func.substr(versions.c.text, start + 1, end - start).label("text")
+    return select(text, versions.c.document_id, versions.c.state).where(versions.c.id == version)

@@ -1,0 +1,177 @@
+"""What the library takes in and gives out, and how its ids are made."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from graph.errors import IndexMismatch, SourceNotFound
+
+MAX_DIGITS = 12
+"""Digits of an offset: more than any text has, less than SQLite's integers."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What the index stores: a slice of the canonical text, its page from 1 and its heading path `A > B`."""
+
+    start: int
+    end: int
+    page: int | None = None
+    heading: str = ""
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """A document as just read, ready to be staged.
+
+    `path` is absolute and tells documents apart; `source` is what people see; `sha256` is that of the file.
+    """
+
+    source: str
+    path: str
+    format: str
+    title: str
+    lang: str
+    sha256: str
+    size_bytes: int
+    mtime_ns: int
+    loader: str
+    text: str
+    chunks: Sequence[Chunk]
+
+
+@dataclass(frozen=True)
+class StagedChunk:
+    """A chunk with its id and text, as it goes into the index."""
+
+    id: str
+    text: str
+    chunk: Chunk
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A set of documents searched together, bound to one embedding and one chunker."""
+
+    id: str
+    name: str
+    embedding: str
+    chunker: str
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """A collection as it is listed."""
+
+    name: str
+    documents: int
+    chunks: int
+    embedding: str
+
+
+@dataclass(frozen=True)
+class KnownDocument:
+    """What ingest compares a file with."""
+
+    id: str
+    source: str
+    path: str
+    sha256: str
+    size_bytes: int
+    mtime_ns: int
+    loader: str
+    chunks: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document with a live version."""
+
+    id: str
+    source: str
+    title: str
+    collection: str
+    format: str
+    lang: str
+    sha256: str
+    chunks: int
+    ingested_at: datetime
+    status: str
+
+
+@dataclass(frozen=True)
+class SourceView:
+    """A slice of a document with what stands around it."""
+
+    id: str
+    document: Document
+    version: str
+    live: bool
+    text: str
+    start: int
+    end: int
+    before: str
+    after: str
+    page: int | None
+    heading: str | None
+
+
+@dataclass(frozen=True)
+class LiveChunk:
+    """A chunk of a live version, with the metadata that a passage carries."""
+
+    id: str
+    text: str
+    start: int
+    end: int
+    page: int | None
+    heading: str
+    document: str
+    source: str
+    title: str
+    lang: str
+    doc_sha256: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """The outcome of a flip: chunk ids of replaced versions by collection id, to be deleted from the index."""
+
+    generation: int
+    replaced: dict[str, list[str]]
+
+
+def collection_id(name: str) -> str:
+    """The id of a collection, which names it in both indexes: a hash, as Chroma takes few characters in a name."""
+    return "c-" + hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
+def check_chunker(collection: Collection, chunker: str) -> None:
+    """Raise IndexMismatch, naming both, when a collection was cut by another chunker."""
+    if collection.chunker != chunker:
+        raise IndexMismatch(
+            f"the collection {collection.name!r} was cut by the chunker {collection.chunker!r}, "
+            f"this one cuts by {chunker!r}. "
+            f"Ingest into another collection (--collection NAME), or remove the documents of {collection.name!r} first."
+        )
+
+
+def check_embedding(collection: Collection, embedding: str) -> None:
+    """Raise IndexMismatch, naming both, when a collection was embedded by another model than the setting's."""
+    if collection.embedding != embedding:
+        raise IndexMismatch(
+            f"the collection {collection.name!r} was embedded by {collection.embedding!r}, the setting says "
+            f"{embedding!r}. Set CITESTREAM_EMBEDDING={collection.embedding}, or ingest into another collection."
+        )
+
+
+def parse_source_id(source_id: str) -> tuple[str, int, int]:
+    """`(version id, start, end)` of a source id `<document>.<version>.<start>-<end>`. Raises SourceNotFound."""
+    version, _, place = source_id.rpartition(".")
+    start, _, end = place.partition("-")
+    if not (version and start.isascii() and end.isascii() and start.isdigit() and end.isdigit()):
+        raise SourceNotFound(f"{source_id[:80]!r} is no source id; it has the form document.version.start-end.")
+    if len(place) > 2 * MAX_DIGITS or int(start) >= int(end):
+        raise SourceNotFound(f"{source_id[:80]!r} is no source id: its range is empty.")
+    return version, int(start), int(end)

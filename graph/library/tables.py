@@ -1,0 +1,122 @@
+"""The tables of the library, and the SQLite file that holds them."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    select,
+    update,
+)
+
+from graph.errors import IndexMismatch
+
+SCHEMA_VERSION = 1
+FILE_NAME = "library.db"
+
+VersionState = Literal["staged", "live", "replaced"]
+
+metadata = MetaData()
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Integer, nullable=False))
+collections = Table(
+    "collections",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("embedding", String, nullable=False),
+    Column("chunker", String, nullable=False),
+    Column("created_at", String, nullable=False),
+)
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("collection_id", ForeignKey("collections.id"), nullable=False),
+    Column("source", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("live_version", String),
+    Index("documents_path", "collection_id", "path", unique=True),
+    Index("documents_source", "collection_id", "source", unique=True),
+)
+versions = Table(
+    "versions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("document_id", ForeignKey("documents.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("state", String, nullable=False),
+    Column("format", String, nullable=False),
+    Column("title", String, nullable=False),
+    Column("lang", String, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    Column("loader", String, nullable=False),
+    Column("ingested_at", String, nullable=False),
+    Column("chunks", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+)
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("version_id", ForeignKey("versions.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("page", Integer),
+    Column("heading", String, nullable=False),
+)
+
+
+def open_engine(data_dir: Path) -> Engine:
+    """The library's file in `data_dir`, with its tables; both are made when missing.
+
+    Raises IndexMismatch when a newer citestream wrote it.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(f"sqlite:///{data_dir / FILE_NAME}", connect_args={"timeout": 10})
+    event.listen(engine, "connect", _set_pragmas)
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        _check_schema(connection, data_dir / FILE_NAME)
+    return engine
+
+
+def generation_of(connection: Connection) -> int:
+    """A number that grows whenever what is live changes."""
+    return int(connection.execute(select(meta.c.value).where(meta.c.key == "generation")).scalar_one())
+
+
+def bump_generation(connection: Connection) -> int:
+    """Tell readers that what is live has changed; the new number."""
+    connection.execute(update(meta).where(meta.c.key == "generation").values(value=meta.c.value + 1))
+    return generation_of(connection)
+
+
+def _set_pragmas(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _check_schema(connection: Connection, path: Path) -> None:
+    found = connection.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar_one_or_none()
+    if found is None:
+        values = [{"key": "schema", "value": SCHEMA_VERSION}, {"key": "generation", "value": 0}]
+        connection.execute(insert(meta).prefix_with("OR IGNORE"), values)
+    elif found > SCHEMA_VERSION:
+        raise IndexMismatch(
+            f"{path} was written by a newer citestream (schema {found}, this one knows {SCHEMA_VERSION}). "
+            "Upgrade citestream, or set CITESTREAM_DATA_DIR to another folder."
+        )

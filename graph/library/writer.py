@@ -1,0 +1,200 @@
+"""Writing the library: versions are staged, published and removed. Only the holder of the writer lock does so."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from graph.library.reader import Library, batches
+from graph.library.records import (
+    Chunk,
+    Collection,
+    NewVersion,
+    Published,
+    StagedChunk,
+    check_chunker,
+    check_embedding,
+    collection_id,
+)
+from graph.library.tables import VersionState, bump_generation, chunks, collections, documents, generation_of, versions
+
+
+class LibraryWriter(Library):
+    """A library that may be changed; nothing that was staged is visible before `publish`."""
+
+    def ensure_collection(self, name: str, embedding: str, chunker: str) -> Collection:
+        """The collection of that name, made when missing.
+
+        Raises IndexMismatch, naming both, when it was built with another embedding or chunker.
+        """
+        wanted = Collection(collection_id(name), name, embedding, chunker)
+        with self._engine.begin() as connection:
+            row = connection.execute(select(collections).where(collections.c.name == name)).one_or_none()
+            if row is None:
+                values = {"id": wanted.id, "name": name, "embedding": embedding, "chunker": chunker}
+                connection.execute(insert(collections).values(**values, created_at=_now()))
+                return wanted
+        found = Collection(row.id, row.name, row.embedding, row.chunker)
+        check_chunker(found, chunker)
+        check_embedding(found, embedding)
+        return found
+
+    def drop_empty_collection(self, name: str) -> str | None:
+        """Forget a collection without documents, so that it may be built anew with another embedding.
+
+        Returns its id, or None when there is none or it holds documents.
+        """
+        used = select(documents.c.id).where(documents.c.collection_id == collections.c.id).exists()
+        gone = delete(collections).where(collections.c.name == name, ~used).returning(collections.c.id)
+        with self._engine.begin() as connection:
+            return connection.execute(gone).scalar_one_or_none()
+
+    def stage(self, collection: Collection, new: NewVersion) -> tuple[str, list[StagedChunk]]:
+        """Store a version that nobody sees yet; returns the document's id and the chunks to be indexed.
+
+        Text and chunks that were staged before under the same id are replaced.
+        """
+        with self._engine.begin() as connection:
+            document_id = _claim_document(connection, collection, new)
+            version_id = f"{document_id}.{_version_hash(collection, new)}"
+            connection.execute(delete(versions).where(versions.c.id == version_id, versions.c.state != "live"))
+            connection.execute(insert(versions).values(**_version_values(version_id, document_id, new)))
+            staged = [
+                StagedChunk(_chunk_id(version_id, chunk), new.text[chunk.start : chunk.end], chunk)
+                for chunk in new.chunks
+            ]
+            if staged:
+                rows = [_chunk_values(version_id, item) for item in staged]
+                connection.execute(insert(chunks), rows)
+        return document_id, staged
+
+    def discard_staged(self) -> dict[str, list[str]]:
+        """Forget versions that a writer left staged when it died; returns their chunk ids by collection id."""
+        left: dict[str, list[str]] = {}
+        with self._engine.begin() as connection:
+            query = (
+                select(documents.c.collection_id, chunks.c.id)
+                .join(versions, versions.c.document_id == documents.c.id)
+                .join(chunks, chunks.c.version_id == versions.c.id)
+            )
+            for row in connection.execute(query.where(versions.c.state == "staged")):
+                left.setdefault(row.collection_id, []).append(row.id)
+            connection.execute(delete(versions).where(versions.c.state == "staged"))
+            has_version = select(versions.c.id).where(versions.c.document_id == documents.c.id).exists()
+            connection.execute(delete(documents).where(~has_version))
+        return left
+
+    def is_live_version(self, collection: Collection, new: NewVersion) -> str | None:
+        """The document's id when exactly this version of it is live already."""
+        with self._engine.connect() as connection:
+            row = _find_document(connection, collection, new)
+        if row is None or row.live_version != f"{row.id}.{_version_hash(collection, new)}":
+            return None
+        return str(row.id)
+
+    def publish(self) -> Published:
+        """Make every staged version live, in one transaction; a reader sees the old version or the new one."""
+        replaced: dict[str, list[str]] = {}
+        with self._engine.begin() as connection:
+            staged = connection.execute(
+                select(versions.c.id, versions.c.document_id, documents.c.live_version, documents.c.collection_id)
+                .join(documents, documents.c.id == versions.c.document_id)
+                .where(versions.c.state == "staged")
+            ).all()
+            for row in staged:
+                if row.live_version is not None and row.live_version != row.id:
+                    old = _chunk_ids(connection, [row.live_version])
+                    replaced.setdefault(row.collection_id, []).extend(old)
+                    _set_state(connection, row.live_version, "replaced")
+                _set_state(connection, row.id, "live")
+                connection.execute(
+                    update(documents).where(documents.c.id == row.document_id).values(live_version=row.id)
+                )
+            generation = bump_generation(connection) if staged else generation_of(connection)
+        return Published(generation, replaced)
+
+    def remove(self, document_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Erase documents with every version's text; returns their chunk ids by collection id."""
+        gone: dict[str, list[str]] = {}
+        with self._engine.begin() as connection:
+            for batch in batches(list(document_ids)):
+                query = (
+                    select(documents.c.collection_id, chunks.c.id)
+                    .join(versions, versions.c.document_id == documents.c.id)
+                    .join(chunks, chunks.c.version_id == versions.c.id)
+                )
+                for row in connection.execute(query.where(documents.c.id.in_(batch))):
+                    gone.setdefault(row.collection_id, []).append(row.id)
+                connection.execute(delete(documents).where(documents.c.id.in_(batch)))
+            bump_generation(connection)
+        return gone
+
+
+def _find_document(connection: Connection, collection: Collection, new: NewVersion) -> Row[Any] | None:
+    """The document that `new` is a version of: the one at its path, or one whose file of that source has moved."""
+    mine = documents.c.collection_id == collection.id
+    row = connection.execute(select(documents).where(mine, documents.c.path == new.path)).one_or_none()
+    if row is None:
+        row = connection.execute(select(documents).where(mine, documents.c.source == new.source)).one_or_none()
+    return row
+
+
+def _claim_document(connection: Connection, collection: Collection, new: NewVersion) -> str:
+    row = _find_document(connection, collection, new)
+    if row is not None:
+        connection.execute(update(documents).where(documents.c.id == row.id).values(path=new.path))
+        return str(row.id)
+    identity = json.dumps([collection.name, new.source]).encode()
+    document_id = hashlib.sha256(identity).hexdigest()[:12]
+    values = {"id": document_id, "collection_id": collection.id, "source": new.source, "path": new.path}
+    connection.execute(insert(documents).values(**values))
+    return document_id
+
+
+def _version_hash(collection: Collection, new: NewVersion) -> str:
+    """Names what the chunks depend on: the file, the loader and the chunker."""
+    return hashlib.sha256(f"{new.sha256}\n{new.loader}\n{collection.chunker}".encode()).hexdigest()[:8]
+
+
+def _version_values(version_id: str, document_id: str, new: NewVersion) -> dict[str, Any]:
+    return {
+        "id": version_id,
+        "document_id": document_id,
+        "state": "staged",
+        "format": new.format,
+        "title": new.title,
+        "lang": new.lang,
+        "sha256": new.sha256,
+        "size_bytes": new.size_bytes,
+        "mtime_ns": new.mtime_ns,
+        "loader": new.loader,
+        "ingested_at": _now(),
+        "chunks": len(new.chunks),
+        "text": new.text,
+    }
+
+
+def _chunk_id(version_id: str, chunk: Chunk) -> str:
+    return f"{version_id}.{chunk.start}-{chunk.end}"
+
+
+def _chunk_values(version_id: str, item: StagedChunk) -> dict[str, Any]:
+    chunk = item.chunk
+    values = {"start": chunk.start, "end": chunk.end, "page": chunk.page, "heading": chunk.heading}
+    return {"id": item.id, "version_id": version_id, **values}
+
+
+def _chunk_ids(connection: Connection, version_ids: Sequence[str]) -> list[str]:
+    query = select(chunks.c.id).where(chunks.c.version_id.in_(version_ids))
+    return [str(row.id) for row in connection.execute(query)]
+
+
+def _set_state(connection: Connection, version_id: str, state: VersionState) -> None:
+    connection.execute(update(versions).where(versions.c.id == version_id).values(state=state))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
