@@ -6,7 +6,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 SETUP := $(VENV)/.setup
 SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/src/* web/src/*/*) hatch_build.py
 
-.PHONY: setup run test check format lint types imports lock docs studio acceptance clean
+.PHONY: setup run test check format lint types imports lock docs studio clean
 
 setup: $(SETUP)
 

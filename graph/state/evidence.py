@@ -62,5 +62,5 @@ class Citation(TypedDict):
     quote: str
     verified: Verdict
     support: float
-    """0..1; what the number means is said in `graph/citations.py`."""
+    """0..1; what the number means is said in `graph/verification.py`."""
     origin: Literal["claimed", "found"]
