@@ -1,5 +1,6 @@
 # What a newcomer needs: make run. Everything is set up in .venv; nothing else on the machine is touched.
 PYTHON ?= python3
+STUDIO_PORT ?= 2024
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
@@ -56,7 +57,7 @@ docs: setup
 
 studio: setup
 	LANGGRAPH_CLI_NO_ANALYTICS=1 LANGGRAPH_NO_VERSION_CHECK=true \
-		$(BIN)/langgraph dev --no-browser --no-reload --host 127.0.0.1 --port 2024 --n-jobs-per-worker 10
+		$(BIN)/langgraph dev --no-browser --no-reload --host 127.0.0.1 --port $(STUDIO_PORT) --n-jobs-per-worker 10
 
 clean:
 	rm -rf $(VENV) server/static web/node_modules dist build

@@ -13,6 +13,7 @@ PRONOUNS = frozenset(
     "it its they them their theirs he him his she hers her this that these those there one ones same such other "
     "another else also more too".split()
 )
+OPENINGS = ("and ", "or ", "but ", "so ", "then ", "what about ", "how about ")
 CJK_PRONOUNS = ("它", "他", "她", "这", "那", "其", "该", "此", "呢", "還", "还", "也", "這")
 FEW_TERMS = 2
 DECAY_DEPENDENT, DECAY_OTHER = 0.5, 0.2
@@ -43,7 +44,9 @@ def with_rewrite(query: SearchQuery, rewrite: str) -> SearchQuery:
 
 
 def is_dependent(question: str) -> bool:
-    """Whether a question seems to lean on what was said before: a pronoun, or hardly a word of its own."""
+    """Whether a question seems to lean on what was said before: an "And …", a pronoun, or hardly a word of its own."""
+    if question.lower().startswith(OPENINGS):
+        return True
     if PRONOUNS.intersection(words(question)) or any(sign in question for sign in CJK_PRONOUNS):
         return True
     return len(terms(question)) <= FEW_TERMS

@@ -23,6 +23,7 @@ def test_pronouns_and_ellipses_make_a_question_dependent() -> None:
     assert is_dependent("Does it close the connection?")
     assert is_dependent("那它的默认值是什么？")
     assert is_dependent("Why?")
+    assert is_dependent("And which of the five kinds do birds prefer?")
     assert not is_dependent("Which birds sing at night in Spain?")
 
 
