@@ -63,7 +63,6 @@ class Evidence(TypedDict):
 @dataclass(frozen=True)
 class _Sentence:
     passage: int
-    start: int
     text: str
     found: frozenset[str]
 
@@ -136,7 +135,7 @@ def _sentences(passages: Sequence[Passage]) -> list[_Sentence]:
         for start, end in _prose(passage["text"]):
             text = passage["text"][start:end]
             if (len(text) >= SHORTEST or is_cjk(text)) and text.lstrip("# ") not in headings:
-                found.setdefault(text, _Sentence(number, start, _quotable(text), frozenset(terms(text))))
+                found.setdefault(text, _Sentence(number, _quotable(text), frozenset(terms(text))))
     return [sentence for sentence in found.values() if sentence.found] or _code_lines(passages)
 
 
@@ -150,7 +149,7 @@ def _prose(text: str) -> Iterator[tuple[int, int]]:
 
 def _code_lines(passages: Sequence[Passage]) -> list[_Sentence]:
     lines = [
-        _Sentence(number, 0, f"`{line.strip()}`", frozenset(terms(line)))
+        _Sentence(number, f"`{line.strip()}`", frozenset(terms(line)))
         for number, passage in enumerate(passages)
         for line in passage["text"].splitlines()
         if "`" not in line

@@ -19,7 +19,6 @@ STOP_WORDS = frozenset(
     "our she so such that the their them then there these they this to was we were what when where which who why "
     "will with you your do does did can could would should about been being than also am us".split()
 )
-VERSION = "nfkc-snowball-uni-bigrams/1"
 
 _local = threading.local()  # a PyStemmer object must not be shared by threads
 

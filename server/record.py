@@ -6,19 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypedDict
 
 from graph.events import Source, Status
+from graph.state.channels import Usage
 from graph.state.evidence import Citation, Grounding
 
 CONTRACT_VERSION = 1
 RUNNING = "running"
 
 RunStatus = Literal["running", "completed", "stopped", "abstained", "incomplete", "failed"]
-
-
-class Usage(TypedDict):
-    """Tokens as the model's server counted them."""
-
-    input_tokens: int
-    output_tokens: int
 
 
 class Timings(TypedDict):
