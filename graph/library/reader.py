@@ -166,7 +166,9 @@ class Library:
             document = _document(
                 connection.execute(_document_query(version).where(documents.c.id == row.document_id)).one()
             )
-            chunk = connection.execute(select(chunks).where(chunks.c.id == source_id)).one_or_none()
+            # A passage may be two chunks, or any slice: its page and section are those of its first character.
+            around = select(chunks).where(chunks.c.version_id == version, chunks.c.start <= start, chunks.c.end > start)
+            chunk = connection.execute(around.order_by(chunks.c.start.desc()).limit(1)).one_or_none()
         return SourceView(
             id=source_id,
             document=document,

@@ -20,8 +20,9 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import DatabaseError
 
-from graph.errors import IndexMismatch
+from graph.errors import IndexMismatch, IndexUnusable
 
 SCHEMA_VERSION = 1
 FILE_NAME = "library.db"
@@ -82,14 +83,21 @@ chunks = Table(
 def open_engine(data_dir: Path) -> Engine:
     """The library's file in `data_dir`, with its tables; both are made when missing.
 
-    Raises IndexMismatch when a newer citestream wrote it.
+    Raises IndexMismatch when a newer citestream wrote it, and IndexUnusable when it cannot be opened.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(f"sqlite:///{data_dir / FILE_NAME}", connect_args={"timeout": 10})
+    path = data_dir / FILE_NAME
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
     event.listen(engine, "connect", _set_pragmas)
-    metadata.create_all(engine)
-    with engine.begin() as connection:
-        _check_schema(connection, data_dir / FILE_NAME)
+    try:
+        metadata.create_all(engine)
+        with engine.begin() as connection:
+            _check_schema(connection, path)
+    except DatabaseError as exc:
+        raise IndexUnusable(
+            f"{path} cannot be opened: {exc.orig}. If its folder may be written and its disk is not full, the file is "
+            "damaged: move the data folder away and ingest again."
+        ) from exc
     return engine
 
 

@@ -23,7 +23,7 @@ MAX_TOKENS = 256
 """Word pieces that MiniLM reads, with its two special tokens; what comes later in a text is not seen."""
 MAX_THREADS = 4
 BATCH = 4
-"""Texts run together. More only spill the caches: 22 chunks a second at 4, 17 at 32 on one core."""
+"""Texts run together; more only spill the caches: 46 chunks a second at 4, 36 at 32 (two cores; bench/embedding.py)."""
 
 
 class MiniLM(Embeddings):

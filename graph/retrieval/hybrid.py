@@ -11,10 +11,11 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from graph.errors import CitestreamError, IndexUnusable
-from graph.library import Collection, Library, LiveChunk, check_embedding, collection_id
+from graph.library import Collection, Library, check_embedding, collection_id
 from graph.retrieval.embeddings import reads_english_only
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
+from graph.retrieval.passages import to_passages
 from graph.retrieval.sufficiency import confidence
 from graph.state.evidence import Passage, SearchQuery
 from graph.terms import is_cjk
@@ -23,8 +24,8 @@ POOL = 50
 """Hits taken from each side before fusing."""
 POOL_FILTERED = 400
 """The same when a metadata filter will drop some of them."""
-DENSE_WEIGHT = 0.5
-"""Share of the dense side. Questions with the words of the documents want .5 (SQuAD, XQuAD), loose talk .7 (MTRAG)."""
+DENSE_WEIGHT = 0.4
+"""Share of the dense side: .4 for questions in the documents' words (SQuAD, manuals), .7 for loose talk (MTRAG)."""
 REOPEN_INTERVAL_S = 1.0
 """Least time between two reopenings of Chroma while another process writes."""
 
@@ -73,8 +74,8 @@ class Retriever:
             dense = self._search_dense(dense_index, query, targets, pool)
         ranked = fuse(dense, lexical, weight=DENSE_WEIGHT if dense else 0.0)
         chunks = self._library.live_chunks([chunk_id for chunk_id, _ in ranked], dict(where))
-        best = [(chunks[chunk_id], score) for chunk_id, score in ranked if chunk_id in chunks][:k]
-        passages = [_passage(index, chunk, score) for index, (chunk, score) in enumerate(best, start=1)]
+        hits = [(chunks[chunk_id], score) for chunk_id, score in ranked if chunk_id in chunks]
+        passages = to_passages(hits, k, self._library.passages)
         idf = self.idf(collections, query["terms"])
         return Found(passages, confidence(query, passages, idf))
 
@@ -178,23 +179,3 @@ def fuse(dense: Mapping[str, float], lexical: Mapping[str, float], *, weight: fl
 
 def _merge(results: Iterable[dict[str, float]]) -> dict[str, float]:
     return {chunk_id: score for result in results for chunk_id, score in result.items()}
-
-
-def _passage(index: int, chunk: LiveChunk, score: float) -> Passage:
-    passage: Passage = {
-        "index": index,
-        "id": chunk.id,
-        "text": chunk.text,
-        "score": round(score, 4),
-        "document": chunk.document,
-        "source": chunk.source,
-        "title": chunk.title,
-        "start": chunk.start,
-        "end": chunk.end,
-        "doc_sha256": chunk.doc_sha256,
-    }
-    if chunk.page is not None:
-        passage["page"] = chunk.page
-    if chunk.heading:
-        passage["heading"] = chunk.heading
-    return passage

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from graph.errors import CollectionNotFound, DocumentNotFound, IndexMismatch, SourceNotFound
+from graph.errors import CollectionNotFound, DocumentNotFound, IndexMismatch, IndexUnusable, SourceNotFound
 from graph.library import Collection, LibraryWriter
 from tests.graph.conftest import FOX, SQLITE, version
 
@@ -75,7 +75,7 @@ def test_a_source_is_shown_with_what_stands_around_it(library: LibraryWriter, co
     assert (whole.heading, whole.document.id) == ("Animals", document_id)
     part = library.source(whole.id.replace(f"0-{len(FOX)}", "4-13"))
     assert (part.before, part.text, part.after[:6]) == ("The ", "quick fox", " jumps")
-    assert part.document == live
+    assert (part.document, part.heading) == (live, "Animals")
 
 
 @pytest.mark.parametrize("source_id", ["x", "a.b.c", "a.b.5-5", "a.b.0-99", "..", "a.b.-1-4", "a.b.1-2-3", "a.b.٣-٤"])
@@ -139,3 +139,9 @@ def _versions(library: LibraryWriter, document_id: str) -> list[str]:
     with library._engine.connect() as connection:
         rows = connection.execute(text("SELECT id FROM versions WHERE document_id = :id"), {"id": document_id})
         return [row.id for row in rows]
+
+
+def test_a_damaged_library_is_told_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "library.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(IndexUnusable, match=r"library\.db cannot be opened"):
+        LibraryWriter.open(tmp_path)

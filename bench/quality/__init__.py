@@ -1,0 +1,1 @@
+"""How good retrieval, abstention and verification are, on public question sets."""

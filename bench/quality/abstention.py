@@ -1,0 +1,56 @@
+"""How well the confidence tells questions whose passage is indexed from questions whose passage is not.
+
+Half of the passages of a set are left out of the index. Usage: python -m bench.quality.abstention SETS
+"""
+
+import argparse
+import random
+import tempfile
+from pathlib import Path
+
+import anyio
+
+from bench.quality.sets import auroc, index_texts, lines
+from graph.resources import open_resources
+from graph.retrieval.query import history_query
+from graph.retrieval.sufficiency import is_enough
+from graph.settings import Settings
+
+NAMES = ("xquad_en", "xquad_zh", "cmrc")
+QUESTIONS = 500
+
+
+async def main() -> None:
+    """Print a row for each set."""
+    import pyarrow.parquet  # noqa: PLC0415 - only this needs it, and it is not part of the environment
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sets", type=Path)
+    sets = parser.parse_args().sets
+    print("| set | answerable questions that are answered | unanswerable ones turned away | AUROC |")
+    print("|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in NAMES:
+            rows = pyarrow.parquet.read_table(sets / f"corpora/{name}.parquet").to_pylist()
+            random.Random(7).shuffle(rows)
+            kept = {row["id"]: row["text"] for row in rows[: len(rows) // 2]}
+            asked = [row for row in lines(sets / f"open/{name}.jsonl") if row["answerable"]]
+            random.Random(7).shuffle(asked)
+            index_texts(kept, Path(folder), name)
+            confidences: dict[bool, list[float]] = {True: [], False: []}
+            enough: dict[bool, int] = {True: 0, False: 0}
+            async with open_resources(Settings.load(data_dir=Path(folder) / "data")) as resources:
+                for row in asked[:QUESTIONS]:
+                    query = history_query(row["question"], [])
+                    confidence = resources.retriever.search(query, [name], k=5, where={}).confidence
+                    there = any(gold in kept for gold in row["gold"])
+                    confidences[there].append(confidence)
+                    enough[there] += is_enough(query, confidence)
+            answered = enough[True] / len(confidences[True])
+            turned_away = 1 - enough[False] / len(confidences[False])
+            area = auroc(confidences[True], confidences[False])
+            print(f"| {name} | {answered:.3f} | {turned_away:.3f} | {area:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    anyio.run(main)

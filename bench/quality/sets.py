@@ -1,0 +1,41 @@
+"""Public question sets, read from the folder that the command names, and what a ranking is worth."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON Lines file."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def index_texts(texts: dict[str, str], folder: Path, collection: str) -> None:
+    """Ingest texts by id, each as a file of its own, into `folder`/data."""
+    files = folder / collection
+    files.mkdir(parents=True)
+    for name, text in texts.items():
+        (files / f"{name.replace('/', '_')}.txt").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "citestream", "ingest", str(files), "--collection", collection]
+    subprocess.run([*command, "--data-dir", str(folder / "data")], check=True, stdout=subprocess.DEVNULL)
+
+
+def auroc(positive: Sequence[float], negative: Sequence[float]) -> float:
+    """The chance that a positive one has a higher value than a negative one; ties count half."""
+    pairs = [(value, 1) for value in positive] + [(value, 0) for value in negative]
+    pairs.sort()
+    ranks = 0.0
+    begin = 0
+    while begin < len(pairs):
+        end = begin
+        while end < len(pairs) and pairs[end][0] == pairs[begin][0]:
+            end += 1
+        ranks += (begin + 1 + end) / 2 * sum(label for _, label in pairs[begin:end])
+        begin = end
+    n = len(positive)
+    return (ranks - n * (n + 1) / 2) / (n * len(negative))

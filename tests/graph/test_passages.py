@@ -1,0 +1,71 @@
+from collections.abc import Iterable
+
+import pytest
+
+from graph.library import LiveChunk
+from graph.retrieval.passages import to_passages
+from graph.state.evidence import Passage
+
+TEXT = "One tells. Two goes on.  Three ends it.\n\nFour is far away. Five is further. Six closes."
+
+
+def chunk(words: str, *, page: int | None = None, heading: str = "", version: str = "d.v") -> LiveChunk:
+    start = TEXT.index(words)
+    end = start + len(words)
+    return LiveChunk(
+        f"{version}.{start}-{end}", words, start, end, page, heading, version.partition(".")[0], "a.txt", "a", "en", "0"
+    )
+
+
+def read(ids: Iterable[str]) -> dict[str, str]:
+    places = {source_id: source_id.rpartition(".")[2].split("-") for source_id in ids}
+    return {source_id: TEXT[int(start) : int(end)] for source_id, (start, end) in places.items()}
+
+
+def passages(*hits: LiveChunk, k: int = 3) -> list[Passage]:
+    return to_passages([(hit, 1 - rank / 10) for rank, hit in enumerate(hits)], k, read)
+
+
+def test_neighbours_that_were_both_found_are_one_passage_in_the_order_of_the_document() -> None:
+    found = passages(chunk("Two goes on."), chunk("Six closes."), chunk("One tells."))
+    assert [p["text"] for p in found] == ["One tells. Two goes on.", "Six closes."]
+    assert [(p["index"], p["score"]) for p in found] == [(1, 1.0), (2, 0.9)]
+    assert found[0]["id"] == "d.v.0-23"
+    assert TEXT[found[0]["start"] : found[0]["end"]] == found[0]["text"]
+
+
+def test_overlapping_chunks_are_joined_without_saying_anything_twice() -> None:
+    found = passages(chunk("Two goes on.  Three ends it."), chunk("One tells. Two goes on."))
+    assert [p["text"] for p in found] == ["One tells. Two goes on.  Three ends it."]
+
+
+def test_at_most_two_chunks_make_a_passage() -> None:
+    found = passages(chunk("Two goes on."), chunk("One tells."), chunk("Three ends it."))
+    assert [p["text"] for p in found] == ["One tells. Two goes on.", "Three ends it."]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        chunk("One tells.", page=2),
+        chunk("One tells.", heading="Elsewhere"),
+        chunk("One tells.", version="d.w"),
+        chunk("Four is far away."),
+    ],
+    ids=["another page", "another section", "another version", "a gap between"],
+)
+def test_chunks_stay_apart_over_a_page_a_section_a_version_or_a_gap(other: LiveChunk) -> None:
+    assert len(passages(chunk("Two goes on."), other)) == 2
+
+
+def test_a_passage_may_be_joined_by_a_hit_that_ranks_a_little_after_the_last_place_but_no_further() -> None:
+    far = chunk("Six closes.", version="e.v")
+    near = chunk("Two goes on.")
+    assert [p["text"] for p in passages(near, far, chunk("One tells."), k=1)] == ["One tells. Two goes on."]
+    assert [p["text"] for p in passages(near, *[far] * 3, chunk("One tells."), k=1)] == ["Two goes on."]
+
+
+def test_a_document_removed_between_search_and_reading_is_left_out() -> None:
+    hits = [(chunk("Two goes on."), 1.0), (chunk("One tells."), 0.9), (chunk("Six closes."), 0.8)]
+    found = to_passages(hits, 3, lambda ids: {})
+    assert [(p["index"], p["text"]) for p in found] == [(1, "Six closes.")]
