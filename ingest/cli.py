@@ -20,10 +20,13 @@ from graph.errors import (
     CitestreamError,
     CollectionNotFound,
     DocumentNotFound,
+    IndexEmpty,
     IndexLocked,
     IndexMismatch,
     SettingsError,
 )
+from graph.limits import DEFAULT_COLLECTION, MAX_NAME_CHARS
+from ingest.terminal import shown, shown_text
 
 if TYPE_CHECKING:
     from graph.library import Document, KnownDocument, Library
@@ -36,15 +39,41 @@ EXIT_SOME_FAILED = 3
 EXIT_ALL_FAILED = 4
 EXIT_LOCKED = 75
 EXIT_INTERRUPTED = 130
-USAGE_ERRORS = (SettingsError, IndexMismatch, CollectionNotFound, DocumentNotFound, FileNotFoundError)
+USAGE_ERRORS = (
+    SettingsError,
+    IndexMismatch,
+    IndexEmpty,
+    CollectionNotFound,
+    DocumentNotFound,
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    PermissionError,
+)
 
-DEFAULT_COLLECTION = "default"
 EXCERPT_CHARS = 600
-ZERO_WIDTH_JOINER = "\u200d"  # holds emoji together
 
-CollectionName = Annotated[str, typer.Option("--collection", "-c", metavar="NAME", help="Collection to write.")]
+
+def _check_name(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not 0 < len(name) <= MAX_NAME_CHARS:
+        raise typer.BadParameter(f"a collection's name has 1 to {MAX_NAME_CHARS} characters.")
+    try:
+        name.encode()
+    except UnicodeEncodeError as exc:
+        raise typer.BadParameter("a collection's name has to be valid UTF-8.") from exc
+    return name
+
+
+CollectionName = Annotated[
+    str, typer.Option("--collection", "-c", metavar="NAME", callback=_check_name, help="Collection to write.")
+]
 AnyCollection = Annotated[
-    str | None, typer.Option("--collection", "-c", metavar="NAME", help="Only this collection; all when left out.")
+    str | None,
+    typer.Option(
+        "--collection", "-c", metavar="NAME", callback=_check_name, help="Only this collection; all when left out."
+    ),
 ]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder of the index, in place of CITESTREAM_DATA_DIR.")
@@ -55,7 +84,9 @@ index_app = typer.Typer(help="See and change what is indexed.", no_args_is_help=
 
 
 def ingest_command(
-    paths: Annotated[list[Path], typer.Argument(exists=True, readable=False, help="Files and folders.")],
+    paths: Annotated[
+        list[Path], typer.Argument(exists=True, readable=False, metavar="PATH", help="Files and folders.")
+    ],
     collection: CollectionName = DEFAULT_COLLECTION,
     prune: Annotated[bool, typer.Option("--prune", help="Remove documents of these folders that are gone.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
@@ -70,7 +101,7 @@ def ingest_command(
     Exit codes: 0 good or nothing to do, 2 usage, 3 some files failed, 4 every file failed, 75 another process is
     writing the index, 130 interrupted.
     """
-    with _exit_codes():
+    with _exit_codes("interrupted; what was published stays"):
         _log_to_stderr()
         began = time.monotonic()
         done: list[Step] = []
@@ -99,8 +130,8 @@ def list_command(collection: AnyCollection = None, as_json: AsJson = False, data
             return
         for document in documents:
             typer.echo(
-                f"{document.id}  {document.collection}  {document.format:<8}  {document.chunks:>6} chunks  "
-                f"{_shown(document.source)}  {_shown(document.title)}"
+                f"{document.id}  {shown(document.collection)}  {document.format:<8}  {document.chunks:>6} chunks  "
+                f"{shown(document.source)}  {shown(document.title)}"
             )
 
 
@@ -119,13 +150,13 @@ def show_command(
             _print_json({**_document_fields(found), "text": text})
             return
         for name, value in _document_fields(found).items():
-            typer.echo(f"{name + ':':<13}{_shown(str(value))}")
-        typer.echo("\n" + text[:EXCERPT_CHARS] + (" …" if len(text) > EXCERPT_CHARS else ""))
+            typer.echo(f"{name + ':':<13}{shown(str(value))}")
+        typer.echo("\n" + shown_text(text[:EXCERPT_CHARS]) + (" …" if len(text) > EXCERPT_CHARS else ""))
 
 
 @index_app.command("rm")
 def remove_command(
-    documents: Annotated[list[str], typer.Argument(metavar="DOCUMENT…", help="Ids or sources of documents.")],
+    documents: Annotated[list[str], typer.Argument(metavar="DOCUMENT", help="Ids or sources of documents.")],
     collection: AnyCollection = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
@@ -147,7 +178,7 @@ def remove_command(
             if as_json:
                 _print_json({"path": item.source, "status": "removed"})
             else:
-                typer.echo(f"removed {_shown(item.source)}")
+                typer.echo(f"removed {shown(item.source)}")
 
 
 @index_app.command("stats")
@@ -166,22 +197,31 @@ def stats_command(as_json: AsJson = False, data_dir: DataDir = None) -> None:
             return
         typer.echo(f"{stats['documents']:,} documents, {stats['chunks']:,} chunks")
         for item in collections:
-            typer.echo(f"{item.name}: {item.documents:,} documents, {item.chunks:,} chunks, embedding {item.embedding}")
+            counted = f"{item.documents:,} documents, {item.chunks:,} chunks"
+            typer.echo(f"{shown(item.name)}: {counted}, embedding {item.embedding}")
+
+
+def failure_of(error: CitestreamError | OSError) -> tuple[str, int]:
+    """What to say about an error that the user can mend, and the exit code for it; raises any other again."""
+    code = EXIT_USAGE if isinstance(error, USAGE_ERRORS) else EXIT_INTERNAL
+    if isinstance(error, CitestreamError):
+        return error.message, EXIT_LOCKED if isinstance(error, IndexLocked) else code
+    if error.filename is None:  # no matter of a path, such as a reader of our output who has left
+        raise error
+    path = shown(str(error.filename))
+    return f"{path} cannot be used ({error.strerror}). Check the path and its permissions, or name another one.", code
 
 
 @contextmanager
-def _exit_codes() -> Iterator[None]:
+def _exit_codes(interrupted: str = "interrupted") -> Iterator[None]:
     """Say what went wrong in one line on stderr, and leave with the code for it."""
     try:
         yield
-    except IndexLocked as exc:
-        raise _exit(exc.message, EXIT_LOCKED) from exc
-    except USAGE_ERRORS as exc:
-        raise _exit(str(exc), EXIT_USAGE) from exc
-    except CitestreamError as exc:
-        raise _exit(exc.message, EXIT_INTERNAL) from exc
-    except KeyboardInterrupt as exc:
-        raise _exit("interrupted; what was published stays", EXIT_INTERRUPTED) from exc
+    except (CitestreamError, OSError) as exc:
+        message, code = failure_of(exc)
+        raise _exit(message, code) from exc
+    except (KeyboardInterrupt, typer.Abort) as exc:
+        raise _exit(interrupted, EXIT_INTERRUPTED) from exc
 
 
 def _log_to_stderr() -> None:
@@ -217,17 +257,19 @@ def _open_library(data_dir: Path | None) -> "Iterator[Library]":
 def _ingest(
     settings: "Settings", paths: list[Path], collection: str, *, prune: bool, dry_run: bool
 ) -> "Generator[Step]":
-    from ingest.sync import make_plan
+    from ingest.sync import apply_plan, make_plan, try_plan
 
     known = _known(settings, collection)
     plan = make_plan(paths, known, prune=prune, leave_out=settings.data_dir.resolve())
-    if dry_run or not any(step.is_work for step in plan):
+    if dry_run:
+        yield from try_plan(plan)
+        return
+    if not any(step.is_work for step in plan):
         yield from plan
         return
     # The writer loads the embedding and takes the lock, so only a run with work to do opens it.
     from graph.retrieval.writer import open_writer
     from ingest.chunking import CHUNKER
-    from ingest.sync import apply_plan
 
     with open_writer(settings) as writer:
         writer.begin(collection, chunker=CHUNKER)
@@ -270,12 +312,12 @@ def _with_progress(plan: "list[Step]", steps: "Iterator[Step]") -> "Iterator[Ste
     total = sum(step.size_bytes for step in work)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         files = chunks = 0
-        task = progress.add_task(_shown(work[0].source), total=total, files=files, of=len(work), chunks=chunks)
+        task = progress.add_task(shown(work[0].source), total=total, files=files, of=len(work), chunks=chunks)
         for step, planned in zip(steps, plan, strict=True):
             if planned.is_work:
                 files += 1
                 chunks += (step.chunks or 0) if step.is_work else 0
-                following = _shown(work[files].source) if files < len(work) else "publishing"
+                following = shown(work[files].source) if files < len(work) else "publishing"
                 progress.update(task, advance=planned.size_bytes, files=files, chunks=chunks, description=following)
             yield step
 
@@ -310,13 +352,15 @@ def _report(steps: "list[Step]", seconds: float, *, dry_run: bool) -> None:
     typer.echo(f"would be: {told}" if dry_run else f"{told}; {chunks:,} chunks written in {seconds:.1f} s")
     for step in steps:
         if dry_run and step.is_work:
-            typer.echo(f"  {step.status}: {_shown(step.source)}")
+            typer.echo(f"  {step.status}: {shown(step.source)}")
         elif step.status in ("failed", "skipped") and step.reason != "unsupported":
             kept = f"; the version indexed before stays ({step.chunks} chunks)" if step.chunks else ""
-            typer.echo(f"  {step.status}: {_shown(step.source)}: {step.reason}: {step.detail}{kept}", err=True)
-    unsupported = Counter(Path(step.source).suffix or "no extension" for step in steps if step.reason == "unsupported")
+            typer.echo(f"  {step.status}: {shown(step.source)}: {step.reason}: {step.detail}{kept}", err=True)
+    unsupported = Counter(
+        Path(step.source).suffix.lower() or "no extension" for step in steps if step.reason == "unsupported"
+    )
     if unsupported:
-        listed = ", ".join(f"{count:,} × {suffix}" for suffix, count in unsupported.most_common())
+        listed = ", ".join(f"{count:,} × {shown(suffix)}" for suffix, count in unsupported.most_common())
         typer.echo(f"  skipped for want of a loader: {listed}", err=True)
 
 
@@ -335,7 +379,7 @@ def _find_document(library: "Library", name: str, collection: str | None) -> "Do
 
 def _confirmed(documents: "Iterable[Document]") -> bool:
     for document in documents:
-        typer.echo(f"{document.id}  {_shown(document.source)}  {document.chunks} chunks", err=True)
+        typer.echo(f"{document.id}  {shown(document.source)}  {document.chunks} chunks", err=True)
     if not sys.stdin.isatty():
         raise _exit("say --yes to remove documents where nobody can be asked", EXIT_USAGE)
     return typer.confirm("Remove these documents and erase their text?", err=True)
@@ -347,8 +391,3 @@ def _document_fields(document: "Document") -> dict[str, Any]:
 
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
-
-
-def _shown(text: str) -> str:
-    """A name as it may be put on a terminal: nothing in it can move the cursor or change the colours."""
-    return "".join(char if char.isprintable() or char == ZERO_WIDTH_JOINER else "\ufffd" for char in text)

@@ -98,6 +98,16 @@ def apply_plan(plan: Sequence[Step], writer: IndexWriter) -> Iterator[Step]:
     writer.publish()
 
 
+def try_plan(plan: Sequence[Step]) -> Iterator[Step]:
+    """Say how a plan would turn out: files are read and cut, nothing is written."""
+    for step in plan:
+        if step.status not in ("added", "changed"):
+            yield step
+            continue
+        version = _read(step)
+        yield version if isinstance(version, Step) else replace(step, chunks=len(version.chunks))
+
+
 def walk(given: Path, leave_out: Path | None = None) -> Iterator[Found | Step]:
     """The regular files at or below a path, sorted; folders that cannot be read come as failed steps.
 
@@ -117,12 +127,16 @@ def walk(given: Path, leave_out: Path | None = None) -> Iterator[Found | Step]:
             if name[0] != "." and _is_file_below(path, root):
                 yield Found(path.resolve(), (given / path.relative_to(root)).as_posix())
     for error in unreadable:
-        yield _failed(Found(Path(error.filename), error.filename), "unreadable", "the folder cannot be read")
+        path = Path(error.filename)
+        source = (given / path.relative_to(root)).as_posix()
+        yield _failed(Found(path, source), "unreadable", f"the folder cannot be read ({error.strerror})")
 
 
 def _is_file_below(path: Path, root: Path) -> bool:
     try:
         return stat.S_ISREG(path.stat().st_mode) and path.resolve(strict=True).is_relative_to(root)
+    except PermissionError:  # perhaps a file; whoever reads it will say that it cannot be read
+        return path.resolve().is_relative_to(root)
     except (OSError, RuntimeError):  # a link that leads nowhere, or in a circle
         return False
 
@@ -182,11 +196,14 @@ def _plan_file(file: Found, documents: Documents) -> Step:
 
 def _look_at(file: Found, known: KnownDocument | None) -> Step:
     try:
-        size_bytes = file.path.stat().st_size
+        info = file.path.stat()
+        if not stat.S_ISREG(info.st_mode):  # to open a pipe would be to wait for its other end
+            return _failed(file, "unreadable", "not a regular file")
+        size_bytes = info.st_size
         with file.path.open("rb") as opened:
             head = opened.read(SNIFF_BYTES)
-            if not _is_utf8(file.source):
-                return _failed(file, "file-name", "the file's name is not valid UTF-8; rename it")
+            if not _is_utf8(file.source) or not _is_utf8(str(file.path)):
+                return _failed(file, "file-name", "the path is not valid UTF-8; rename the file or its folder")
             if format_of(head, file.path.name) is None:
                 return Step(file.source, file.path, "skipped", "unsupported", "no loader for this kind of file")
             if size_bytes > MAX_BYTES:

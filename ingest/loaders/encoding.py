@@ -15,6 +15,19 @@ BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
+# What files mean by these names, as browsers read them: https://encoding.spec.whatwg.org/#names-and-labels
+MEANT = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "big5": "big5hkscs",
+}
 GUESS_BYTES = 256 * 1024
 CONTROL_CHARS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
@@ -65,7 +78,9 @@ def _declared(data: bytes, declared: str | None) -> str | None:
     if not declared:
         return None
     try:
-        return data.decode(declared)
+        name = codecs.lookup(declared).name
+        # What is no UTF-8 and has no mark is no other UTF either: any even number of bytes would pass for UTF-16.
+        return None if name.startswith(("utf", "unicode", "raw")) else data.decode(MEANT.get(name, name))
     except (LookupError, UnicodeError):
         return None
 

@@ -20,7 +20,7 @@ WHITE = re.compile(r"[ \t\n\r\f\u00a0]+")
 SPACES = re.compile(r" {2,}")
 BREAKS = re.compile(r" *\n[ \n]*")
 HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-PERMALINKS = frozenset("¶#§🔗\uf0c1")
+PERMALINKS = frozenset("¶#§🔗\uf0c1\u200b")
 MAIN_SHARE = 0.5
 """Share of a page's text from which on the main element stands for the page."""
 
@@ -39,8 +39,9 @@ BOUNDARIES = (
     | LISTS
     | CELLS
     | frozenset(
-        "address article aside blockquote body caption center dd details div dl dt fieldset figcaption "
-        "figure footer form header hgroup hr li main p pre section summary table tbody tfoot thead tr".split()
+        "address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption "
+        "figure footer form header hgroup hr legend li main p pre search section summary table tbody "
+        "tfoot thead tr".split()
     )
 )
 # A table that holds one of these arranges a page; it is no table of data.
@@ -72,7 +73,7 @@ def load(data: bytes, name: str) -> Loaded:
 
 def _title(tree: LexborHTMLParser) -> str:
     node = tree.css_first("head > title")
-    return WHITE.sub(" ", node.text()).strip() if node is not None else ""
+    return _spaced(node.text()).strip() if node is not None else ""
 
 
 def _extract(body: LexborNode) -> list[Piece]:
@@ -155,7 +156,7 @@ class Extractor:
             self._mains.append((self._open_mains.pop()[1], len(self._pieces)))
 
     def _text(self, text: str) -> None:
-        self._inline.append(text if self._in_pre else WHITE.sub(" ", text))
+        self._inline.append(text if self._in_pre else _spaced(text))
 
     def _boundary(self) -> None:
         if self._in_pre:
@@ -178,7 +179,7 @@ class Extractor:
             numbers = self._lists[-1] if self._lists else None
             self._marker = f"{next(numbers)}. " if numbers is not None else "- "
         elif tag == "table":
-            self._data_tables.append(self._row is None and not _is_layout(node))
+            self._data_tables.append(self._row is None and not self._in_pre and not _is_layout(node))
             self._table_group = next(self._groups)
         elif tag == "tr" and self._data_tables and self._data_tables[-1]:
             self._row = []
@@ -290,6 +291,11 @@ def _is_permalink(node: LexborNode) -> bool:
 def _numbers(attributes: Mapping[str, str | None]) -> Iterator[int]:
     start = attributes.get("start") or ""
     return count(int(start) if start.isdecimal() and len(start) < 9 else 1)
+
+
+def _spaced(text: str) -> str:
+    """Text with single spaces for white space, and whole words: a soft hyphen only says where one may break."""
+    return WHITE.sub(" ", text).replace("\u00ad", "")
 
 
 def _collapse(inline: list[str]) -> str:

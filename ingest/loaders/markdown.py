@@ -19,9 +19,9 @@ FRONT_MATTER = re.compile(
     r"---[ \t]*(?:\r\n?|\n)(?P<fields>(?:#|[\w'-]+[ \t]*:).*?(?:\r\n?|\n))(?:---|\.\.\.)[ \t]*(?=[\r\n]|\Z)",
     re.DOTALL,
 )
-TITLE_FIELD = re.compile(r"^title:[ \t]*(?P<title>[^\r\n]*)", re.M)
+TITLE_FIELD = re.compile(r"(?:^|(?<=[\r\n]))title:[ \t]*(?P<title>[^\r\n]*)")
 # `{#id}`, `{.class}` behind a heading, as Pandoc, Kramdown and MkDocs write them.
-ATTRIBUTES = re.compile(r"\s*\{\s*[#.:][^{}]*\}\s*\Z")
+ATTRIBUTES = re.compile(r"\{\s*[#.:][^{}]*\}\s*\Z")
 KINDS: dict[str, Kind] = {
     "heading_open": "heading",
     "paragraph_open": "paragraph",
@@ -107,4 +107,8 @@ def _span(text: str, lines: list[Line], rows: list[int], body: int) -> tuple[int
 
 def _front_title(front: re.Match[str] | None) -> str:
     found = TITLE_FIELD.search(front["fields"]) if front else None
-    return found["title"].strip().strip("\"'").strip() if found else ""
+    title = found["title"].strip() if found else ""
+    if title.startswith((">", "|")):  # the title itself stands in the lines below
+        return ""
+    quoted = len(title) > 1 and title[0] == title[-1] and title[0] in "\"'"
+    return title[1:-1].strip() if quoted else title

@@ -4,7 +4,7 @@ pdfium is not thread-safe: a process loads one PDF at a time.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pypdfium2
@@ -53,7 +53,7 @@ def load(data: bytes, name: str) -> Loaded:
     try:
         pages = [_page_text(document, index) for index in range(len(document))]
         bookmarks = _bookmarks(document)
-        metadata_title = str(document.get_metadata_value("Title"))
+        metadata_title = _decoded(lambda: document.get_metadata_value("Title"))
     except pypdfium2.PdfiumError as exc:
         raise Unreadable("malformed", "a page of the PDF cannot be read") from exc
     finally:
@@ -93,11 +93,19 @@ def _clean(text: str) -> str:
     return TRAILING.sub("", CONTROLS.sub(" ", text)).strip("\n")
 
 
+def _decoded(read: Callable[[], str]) -> str:
+    """What pdfium reads, or nothing when it holds half a surrogate pair, which pypdfium2 refuses to decode."""
+    try:
+        return str(read())
+    except UnicodeDecodeError:
+        return ""
+
+
 def _bookmarks(document: pypdfium2.PdfDocument) -> list[Bookmark]:
     """The outline in the order of its pages; entries without title or page are left out."""
     found = []
     for entry in document.get_toc():
-        title = " ".join(CONTROLS.sub(" ", entry.get_title()).split())
+        title = " ".join(CONTROLS.sub(" ", _decoded(entry.get_title)).split())
         destination = entry.get_dest()
         page = destination.get_index() if destination is not None else None
         if title and page is not None:

@@ -83,6 +83,15 @@ def test_files_are_added_then_unchanged_changed_and_pruned(run, tmp_path):
     assert texts(tmp_path / "data") == {"docs/a.md": "# Apples\n\nApples are green.\n"}
 
 
+def test_a_dry_run_tells_of_files_that_cannot_be_read(run, tmp_path):
+    """It once called them added, and ended with exit code 0."""
+    Path("docs/broken.pdf").write_bytes(b"%PDF-1.4 cut off")
+    result = run("ingest", "docs", "--dry-run", "--json")
+    assert result.exit_code == 3
+    assert statuses(result)["docs/broken.pdf"] == "failed"
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_dry_run_changes_nothing(run, tmp_path):
     result = run("ingest", "docs", "--dry-run", "--json")
     assert statuses(result) == {"docs/a.md": "added", "docs/b.txt": "added"}
@@ -223,6 +232,39 @@ def test_names_cannot_move_the_cursor(run):
     Path("docs/\x1b[2J.md").write_text("x\n")
     run("ingest", "docs")
     assert "\x1b" not in run("index", "list").stdout
+
+
+def test_nothing_in_a_document_can_move_the_cursor(run):
+    Path("docs/c.txt").write_bytes(b"\x1b]0;x\x07\tone\r\ntwo\n")
+    Path("docs/d.\x1b]0;x\x07").write_text("x")
+    assert "\x1b" not in run("ingest", "docs").stderr
+    shown = run("index", "show", "docs/c.txt").stdout
+    assert "\x1b" not in shown
+    assert "\tone\ntwo\n" in shown
+
+
+@pytest.mark.parametrize("name", ["", "x" * 201, "caf\udce9"])
+def test_a_collection_that_no_question_could_name_is_a_usage_error(run, tmp_path, name):
+    assert run("ingest", "docs", "--collection", name).exit_code == 2
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("command", [("ingest", "docs"), ("index", "list")])
+def test_a_data_folder_that_cannot_be_one_is_told_in_one_line(run, command):
+    result = run(*command, "--data-dir", "docs/a.md")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("citestream: docs/a.md cannot be used")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_leaving_at_the_question_is_an_interruption(run, monkeypatch):
+    def interrupt(*_: Any, **__: Any) -> bool:
+        raise typer.Abort
+
+    run("ingest", "docs")
+    monkeypatch.setattr("ingest.cli._confirmed", interrupt)
+    assert run("index", "rm", "docs/a.md").exit_code == 130
+    assert json.loads(run("index", "stats", "--json").stdout)["documents"] == 2
 
 
 def test_collections_are_kept_apart(run):

@@ -1,3 +1,5 @@
+import pytest
+
 from ingest.loaders import load
 
 
@@ -93,3 +95,48 @@ def test_broken_tags_lose_no_words():
 def test_thousands_of_nested_elements_are_no_problem():
     page = "<div>" * 5000 + "core" + "</div>" * 5000
     assert blocks(page) == [("paragraph", "core")]
+
+
+@pytest.mark.parametrize(
+    ("declared", "meant", "text"),
+    [
+        ("iso-8859-1", "cp1252", "“smart” quotes – 5 €"),
+        ("gb2312", "gb18030", "朱镕基"),
+        ("shift_jis", "cp932", "①髙﨑"),
+        ("ks_c_5601-1987", "cp949", "똠방각하"),
+    ],
+)
+def test_declared_encodings_mean_what_browsers_take_them_for(declared, meant, text):
+    """Smart quotes of a page that says iso-8859-1 once became control characters."""
+    page = f'<head><meta charset="{declared}"></head><p>{text}</p>'
+    assert load(page.encode(meant), "a.html").text == text
+
+
+@pytest.mark.parametrize("declared", ["utf-16", "utf-7", "unicode_escape", "hex", "no-such-thing"])
+def test_a_declaration_that_cannot_be_true_is_passed_over(declared):
+    """A page that says utf-16 in single bytes once became a page of Chinese signs."""
+    page = (
+        f'<head><meta charset="{declared}"></head><p>Le caf\u00e9 est tr\u00e8s bon, d\u00e9j\u00e0 vu. \\ud800</p>  '
+    )
+    text = load(page.encode("cp1252"), "a.html").text
+    assert text.startswith("Le caf")
+    assert text.endswith(r"vu. \ud800")
+
+
+def test_soft_hyphens_do_not_split_words():
+    assert load(b"<title>Doku&shy;ment</title><p>Hand&shy;buch</p>", "a.html").title == "Dokument"
+    assert blocks("<p>Hand&shy;buch</p>") == [("paragraph", "Handbuch")]
+
+
+def test_an_invisible_permalink_is_no_part_of_a_heading():
+    """Docusaurus puts a zero-width space behind each heading, which once stood in every heading path."""
+    assert blocks("<h2>Install<a class='hash-link' href='#install'>&#8203;</a></h2>") == [("heading", "Install")]
+
+
+def test_a_table_inside_pre_loses_nothing():
+    assert blocks("<pre>before<table><tr><td>a<td>b</table>after</pre>") == [("code", "before\na\nb\nafter")]
+
+
+def test_legends_and_dialogs_stand_apart():
+    page = "<fieldset><legend>Name</legend>words</fieldset><dialog open>asked</dialog>more<search>found</search>"
+    assert [text for _, text in blocks(page)] == ["Name", "words", "asked", "more", "found"]

@@ -75,3 +75,28 @@ def test_the_title_is_the_first_heading_of_level_one_or_the_file_name():
 def test_a_shallower_heading_closes_the_deeper_ones():
     paths = [path for kind, path, _ in blocks("# A\n### C\n## B\n# D\n") if kind == "heading"]
     assert paths == ["A", "A > C", "A > B", "D"]
+
+
+@pytest.mark.parametrize(
+    ("field", "title"),
+    [
+        ("Guide to 'x'", "Guide to 'x'"),
+        ("'Quoted'", "Quoted"),
+        ('"', '"'),
+        (">-\n  Folded over\n  lines", "Heading"),
+        ("|\n  Kept", "Heading"),
+        ("", "Heading"),
+    ],
+)
+def test_the_title_in_front_matter_is_read_as_yaml_means_it(field, title):
+    assert load(f"---\ntitle: {field}\n---\n# Heading\n".encode(), "a.md").title == title
+
+
+def test_front_matter_is_read_whatever_ends_a_line():
+    assert load(b"---\rtags: a\rtitle: Own\r---\rbody\r", "a.md").title == "Own"
+
+
+@pytest.mark.timeout(15)
+def test_a_heading_full_of_blanks_is_read_in_time():
+    """White space before an attribute was once tried at each of its places: minutes for a heading of 100 kB."""
+    assert load(b"# a" + b" " * 200_000 + b"{#\n", "a.md").title == "a {#"

@@ -98,3 +98,10 @@ def test_half_a_pdf_is_malformed():
 
 def test_garbage_behind_a_pdf_does_not_matter(make_pdf):
     assert blocks(make_pdf([["words"]]) + b"\0garbage" * 500) == [(1, "paragraph", "", "words")]
+
+
+def test_half_a_surrogate_pair_in_a_title_is_no_reason_to_refuse_the_document(make_pdf):
+    half = r"\376\377\330\000"
+    loaded = load(make_pdf([["The Guide", "words"]], title=half, outline=[(half, 1), ("The Guide", 1)]), "a.pdf")
+    assert loaded.title == "The Guide"
+    assert [block.heading for block in loaded.blocks] == [("The Guide",), ("The Guide",)]

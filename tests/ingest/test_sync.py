@@ -6,7 +6,7 @@ import pytest
 
 from graph.library import KnownDocument
 from ingest.loaders import LOADER_VERSION
-from ingest.sync import Found, Step, make_plan, walk
+from ingest.sync import Found, Step, make_plan, try_plan, walk
 
 
 @pytest.fixture
@@ -155,5 +155,52 @@ def test_a_folder_that_cannot_be_read_is_a_failure_and_not_an_empty_folder(folde
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    plan = make_plan([folder], [known(folder / "sub" / "a.txt", "docs/sub/a.txt", b"a\n")], prune=True)
-    assert [(step.status, step.reason) for step in plan] == [("added", None), ("failed", "unreadable")]
+    monkeypatch.chdir(folder.parent)
+    plan = make_plan([Path("docs")], [known(folder / "sub" / "a.txt", "docs/sub/a.txt", b"a\n")], prune=True)
+    assert told(plan) == [("docs/b.md", "added", None), ("docs/sub", "failed", "unreadable")]
+
+
+def test_files_in_a_folder_that_may_only_be_listed_are_failures(folder, monkeypatch):
+    """They were once passed over without a word."""
+    stat = Path.stat
+
+    def refuse(self: Path, **options: bool) -> os.stat_result:
+        if self.name == "a.txt":
+            raise PermissionError(13, "Permission denied", str(self))
+        return stat(self, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    monkeypatch.chdir(folder.parent)
+    assert told(make_plan([Path("docs")], [])) == [
+        ("docs/b.md", "added", None),
+        ("docs/sub/a.txt", "failed", "unreadable"),
+    ]
+
+
+def test_a_pipe_that_is_named_itself_is_a_failure(folder):
+    """To open it was once to wait for ever."""
+    os.mkfifo(folder / "pipe.md")
+    assert told(make_plan([folder / "pipe.md"], [])) == [(f"{folder}/pipe.md", "failed", "unreadable")]
+
+
+def test_a_folder_above_with_a_name_that_is_no_utf8_is_a_failure(tmp_path, monkeypatch):
+    """The path of such a file cannot be stored; the whole run once broke off there."""
+    docs = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"), "docs")
+    docs.mkdir(parents=True)
+    (docs / "a.md").write_text("x\n")
+    monkeypatch.chdir(docs.parent)
+    assert told(make_plan([Path("docs")], [])) == [("docs/a.md", "failed", "file-name")]
+
+
+def test_a_trial_reads_the_files_and_says_how_they_would_turn_out(folder):
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 cut off")
+    (folder / "empty.txt").write_text(" \n")
+    tried = [
+        (Path(step.source).name, step.status, step.reason, step.chunks) for step in try_plan(make_plan([folder], []))
+    ]
+    assert tried == [
+        ("b.md", "added", None, 1),
+        ("broken.pdf", "failed", "malformed", None),
+        ("empty.txt", "skipped", "empty", None),
+        ("a.txt", "added", None, 1),
+    ]
