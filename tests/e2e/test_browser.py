@@ -1,5 +1,6 @@
 """Chromium against a running server: the browser's own EventSource, dropped connections, and the page."""
 
+import json
 import os
 import re
 import socket
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, Route, expect, sync_playwright
 
 from tests.e2e.conftest import END_S, Serve, answered_by
 from tests.upstream import Upstream
@@ -208,6 +209,24 @@ def shown(turn: Locator) -> str:
     return answer.inner_text() if answer.count() else ""
 
 
+def answer_once(page: Page, *events: tuple[str, dict[str, Any]]) -> None:
+    """Answer the next question in the server's place, with these events after the `run`."""
+
+    def fulfill(route: Route) -> None:
+        asked: dict[str, Any] = json.loads(route.request.post_data or "")
+        run = {
+            "v": 1, "run_id": asked["run_id"], "thread_id": asked.get("thread_id", "t"), "message_id": "m",
+            "model": "m", "resumable": True,
+        }  # fmt: skip
+        frames = [
+            f"event: {name}\ndata: {json.dumps(data)}\nid: {asked['run_id']}:{n}\n\n"
+            for n, (name, data) in enumerate([("run", run), *events], 1)
+        ]
+        route.fulfill(content_type="text/event-stream", body="".join(frames))
+
+    page.route("**/v1/chat/stream", fulfill, times=1)
+
+
 def thread_of(page: Page) -> str:
     found = re.search(r"[?&]thread=([^&]+)", page.url)
     assert found, page.url
@@ -368,3 +387,110 @@ def test_a_reload_in_mid_answer_finds_the_run_again(page: Page, slow: str, calls
     expect_status(turn, "completed")
     assert shown(turn) == SLOW[1].strip()
     assert calls() == 1
+
+
+def test_a_double_click_on_ask_asks_once_and_does_not_stop(page: Page, slow: str, calls: Callable[[], int]) -> None:
+    """Stop takes the place of Ask, so the second click fell on it."""
+    page.goto(f"{slow}/")
+    page.get_by_test_id("question").fill(QUESTION)
+    page.get_by_test_id("send").dblclick()
+    turn = page.locator("article.turn")
+    expect_status(turn, "completed")
+    assert shown(turn) == SLOW[1].strip()
+    assert calls() == 1
+
+
+def test_a_failed_question_cannot_be_asked_again_while_another_is_answered(page: Page, slow: str) -> None:
+    """Asking let go of the answer that was being written: it stayed as it was, and never ended."""
+    page.goto(f"{slow}/")
+    first = ask(page, QUESTION)
+    wait_until(page, lambda: "word2" in shown(first))
+    page.get_by_test_id("stop").click()
+    expect_status(first, "stopped")
+    answer_once(page, ("failed", {"code": "model_unavailable", "message": "No model.", "retryable": True}))
+    again = ask(page, LAMP).get_by_role("button", name="Ask again")
+    expect(again).to_be_enabled()
+
+    running = ask(page, QUESTION)
+    expect(again).to_be_disabled()
+    page.get_by_test_id("stop").click()
+    expect_status(running, "stopped")
+    expect(again).to_be_enabled()
+
+
+def test_a_step_without_an_end_does_not_go_on_after_the_run(page: Page, extractive: str) -> None:
+    """Its spinner turned for ever."""
+    page.goto(f"{extractive}/")
+    answer_once(
+        page,
+        ("status", {"node": "condense", "state": "start", "label": "Understanding the question"}),
+        ("failed", {"code": "server_restart", "message": "The server was restarted.", "retryable": True}),
+    )
+    turn = ask(page, QUESTION)
+    expect(turn.get_by_test_id("error")).to_contain_text("The server was restarted.")
+    expect(turn.get_by_test_id("steps").locator("li")).to_have_attribute("data-state", "unfinished")
+
+
+def test_another_source_never_shows_the_passage_of_the_one_before(page: Page, extractive: str) -> None:
+    """Until it was loaded, its quotes were looked for in the passage before, and told as missing there."""
+    page.goto(f"{extractive}/")
+    turn = ask(page, LAMP)
+    expect_status(turn, "completed")
+    sources = turn.get_by_test_id("sources").locator("button")
+    panel = page.get_by_test_id("source-panel")
+    sources.nth(0).click()
+    expect(panel).to_contain_text("The lamp burns paraffin")
+
+    held: list[Route] = []
+    page.route("**/v1/sources/*", lambda route: held.append(route))
+    sources.nth(1).click()
+    wait_until(page, lambda: held)
+    expect(panel).to_contain_text("Loading the source")
+    expect(panel).not_to_contain_text("The lamp burns paraffin")
+    held[0].continue_()
+    expect(panel.locator(".passage")).to_be_visible()
+
+
+def test_the_open_source_goes_with_its_conversation(page: Page, extractive: str) -> None:
+    page.goto(f"{extractive}/")
+    turn = ask(page, LAMP)
+    expect_status(turn, "completed")
+    turn.get_by_test_id("marker").first.click()
+    expect(page.get_by_test_id("source-panel")).to_have_count(1)
+    page.go_back()
+    expect(turn).to_have_count(0)
+    expect(page.get_by_test_id("source-panel")).to_have_count(0)
+
+
+def test_wrapped_lines_of_a_passage_fill_the_panel_and_code_keeps_its_lines(page: Page, extractive: str) -> None:
+    page.goto(f"{extractive}/")
+    turn = ask(page, LAMP)
+    expect_status(turn, "completed")
+    turn.get_by_test_id("marker").first.click()
+    passage = page.get_by_test_id("source-panel").locator(".passage")
+    expect(passage).to_contain_text("compressor start")
+    assert "with spirit and a soft cloth, never with soap. At dawn" in passage.inner_text()
+    assert "```sh\nvalve --open main\ncompressor start" in passage.inner_text()
+    assert "never with\nsoap." in (passage.text_content() or "")
+
+
+def test_a_hostile_answer_runs_nothing_and_asks_nobody(page: Page, extractive: str) -> None:
+    trouble = Trouble(page, extractive)
+    page.goto(f"{extractive}/")
+    answer = (
+        "<img src=x onerror=alert(1)> <script>alert(1)</script> ![seen](https://example.org/seen.png)\n\n"
+        "[run](javascript:alert(1)) [own](/v1/threads) [badge ![b](https://example.org/b.png)](https://example.org/)"
+    )
+    done = {
+        "status": "completed", "message_id": "m", "answer": answer, "cited": [], "grounding": "none",
+        "usage": {"input_tokens": 0, "output_tokens": 0}, "timings": {"ttft_ms": 1, "total_ms": 1},
+    }  # fmt: skip
+    answer_once(page, ("source", {"sources": []}), ("message", {"delta": answer}), ("done", done))
+    turn = ask(page, QUESTION)
+    expect_status(turn, "completed")
+    content = turn.get_by_test_id("answer")
+    links = content.locator("a").evaluate_all("links => links.map(link => link.href)")
+    assert links == ["https://example.org/seen.png", "https://example.org/"]
+    assert content.locator("img, script, a a").count() == 0
+    assert "<script>alert(1)</script>" in content.inner_text()
+    assert trouble.seen == []

@@ -133,7 +133,7 @@ export function useConversation(): [Conversation, Actions] {
 
   useEffect(() => {
     const openFromHistory = () => {
-      // A link to a footnote comes here as well, and leads to no other thread.
+      // A change of the URL's fragment comes here as well, and leads to no other thread.
       if (threadInUrl() !== shown.current) void open(threadInUrl());
     };
     void open(threadInUrl());
@@ -175,7 +175,7 @@ export function useConversation(): [Conversation, Actions] {
       void read(turn.runId, followRun(turn.runId, signal), signal);
     },
     startNew() {
-      history.pushState(null, "", "/");
+      if (threadInUrl() !== null) history.pushState(null, "", "/");
       void open(null);
     },
   };

@@ -1,5 +1,5 @@
 /** Scrolling along while an answer grows, as long as the reader stays at the end. */
-import { useEffect, type RefObject } from "react";
+import { useEffect, useLayoutEffect, type RefObject } from "react";
 
 /** Closer than this to the end of the page counts as being there. */
 const NEAR_PX = 96;
@@ -8,7 +8,8 @@ const NEAR_PX = 96;
 export function useFollowing(content: RefObject<HTMLElement | null>, growing: boolean, landmark: string): void {
   useEffect(() => scrollToEnd(), [landmark]);
 
-  useEffect(() => {
+  // A layout effect: it lets go before the sources under a finished answer are seen as growth.
+  useLayoutEffect(() => {
     const element = content.current;
     if (element === null || !growing) return;
     let following = true;

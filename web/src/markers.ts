@@ -59,9 +59,10 @@ const syntax: Extension = {
     // "Indeed![1]" would begin an image.
     [EXCLAMATION_MARK]: { name: "exclamationBeforeMarker", tokenize: tokenizeExclamation },
   },
-  // What an answer says is shown: `[1]: word` would vanish as a link definition (and make links of markers), tags
-  // would vanish as HTML, and code by indentation is not what the service takes for code.
-  disable: { null: ["definition", "htmlFlow", "htmlText", "codeIndented"] },
+  // What an answer says is shown: `[1]: word` would vanish as a link definition (and make links of markers), a
+  // footnote would leave its place, tags would vanish as HTML, and code by indentation is not what the service takes
+  // for code.
+  disable: { null: ["definition", "gfmFootnoteDefinition", "htmlFlow", "htmlText", "codeIndented"] },
 };
 
 function tokenizeMarker(effects: Effects, ok: State, nok: State): State {

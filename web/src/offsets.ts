@@ -1,18 +1,13 @@
 /** Offsets: the wire counts Unicode code points, JavaScript strings count UTF-16 units. */
 import type { Span } from "./wire";
 
-/** Converts between the two for one text; built once, as most texts need no conversion at all. */
+/** Reads the wire's offsets in one text; built once, as most texts need no conversion at all. */
 export class Offsets {
   /** UTF-16 offsets of the characters that take two units, ascending. */
   private readonly pairs: number[];
 
   constructor(private readonly text: string) {
     this.pairs = Array.from(text.matchAll(/[\u{10000}-\u{10FFFF}]/gu), (match) => match.index);
-  }
-
-  /** The code-point offset of a UTF-16 offset. */
-  toPoints(units: number): number {
-    return units - this.pairs.filter((pair) => pair < units).length;
   }
 
   /** The UTF-16 offset of a code-point offset. */

@@ -4,10 +4,13 @@ import type { Citation, SourceRecord } from "./wire";
 
 export interface Piece {
   text: string;
+  /** Its UTF-16 offset in the passage. */
+  start: number;
   marked: boolean;
 }
 
-interface Range {
+/** Half-open range of UTF-16 offsets. */
+export interface Range {
   start: number;
   end: number;
 }
@@ -46,13 +49,20 @@ function mergeRanges(ranges: Range[]): Range[] {
   return merged;
 }
 
-function cutText(text: string, ranges: Range[]): Piece[] {
+/** Cut a text at both ends of ascending ranges, of which some may lie outside; what lies in one of them is marked. */
+export function cutText(text: string, ranges: Range[]): Piece[] {
   const pieces: Piece[] = [];
   let done = 0;
-  for (const { start, end } of ranges) {
-    pieces.push({ text: text.slice(done, start), marked: false }, { text: text.slice(start, end), marked: true });
+  const cut = (to: number, marked: boolean) => {
+    const end = Math.min(to, text.length);
+    if (end <= done) return;
+    pieces.push({ text: text.slice(done, end), start: done, marked });
     done = end;
+  };
+  for (const { start, end } of ranges) {
+    cut(start, false);
+    cut(end, true);
   }
-  pieces.push({ text: text.slice(done), marked: false });
-  return pieces.filter((piece) => piece.text !== "");
+  cut(text.length, false);
+  return pieces;
 }

@@ -108,6 +108,29 @@ test("a link says where it goes and tells nobody where it came from", () => {
   expect(html).toContain('rel="noopener noreferrer nofollow"');
 });
 
+test.each(["ingest.md", "/v1/threads", "//example.org", "#part", "javascript:alert(1)"])(
+  "a document's own link to %s is only its words",
+  (address) => {
+    const html = render(`[see [2] there](${address})`);
+    expect(html).not.toContain("<a ");
+    expect(textOf(html)).toBe("see [2] there");
+  },
+);
+
+test("a picture that is a link is one link", () => {
+  const html = render("[![build](https://example.org/b.svg)](https://example.org/build)");
+  expect(html.match(/<a /g)).toHaveLength(1);
+  expect(html).toContain('href="https://example.org/build"');
+  expect(textOf(html)).toBe("build");
+});
+
+test("a footnote stays where it was written", () => {
+  const html = render("Text [^1] goes on [1].\n\n[^1]: A note.");
+  expect(html).not.toContain("<a ");
+  expect(textOf(html)).toContain("Text [^1] goes on");
+  expect(textOf(html)).toContain("[^1]: A note.");
+});
+
 test("a picture is not loaded", () => {
   const named = "![a pump](https://example.org/p.png) ![](https://example.org/q.png)";
   const html = render(`${named} ![x](data:image/png;base64,AA)`);

@@ -32,9 +32,9 @@ const marked = (citations: Citation[]) =>
 test("the quote is marked where its code points say", () => {
   const { pieces, missing } = markQuotes(source, [citationOf(BUILT, placeOf(BUILT))]);
   expect(pieces).toEqual([
-    { text: "Water 💧 first. ", marked: false },
-    { text: BUILT, marked: true },
-    { text: " It still runs.", marked: false },
+    { text: "Water 💧 first. ", start: 0, marked: false },
+    { text: BUILT, start: 16, marked: true },
+    { text: " It still runs.", start: 46, marked: false },
   ]);
   expect(missing).toEqual([]);
 });
@@ -51,7 +51,7 @@ test("a quote that stands elsewhere is found", () => {
 
 test("a quote that is not in the passage is told, and nothing is marked", () => {
   const { pieces, missing } = markQuotes(source, [citationOf("It was sold.", 110)]);
-  expect(pieces).toEqual([{ text: TEXT, marked: false }]);
+  expect(pieces).toEqual([{ text: TEXT, start: 0, marked: false }]);
   expect(missing).toEqual(["It was sold."]);
 });
 

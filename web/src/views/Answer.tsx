@@ -1,5 +1,5 @@
 /** An answer: Markdown, with its markers as buttons. Builds elements, never HTML; loads nothing from elsewhere. */
-import { useMemo, type AnchorHTMLAttributes, type ImgHTMLAttributes } from "react";
+import { createContext, useContext, useMemo, type AnchorHTMLAttributes, type ImgHTMLAttributes } from "react";
 import Markdown, { type Components } from "react-markdown";
 import rehypeSanitize, { defaultSchema } from "rehype-sanitize";
 import remarkGfm from "remark-gfm";
@@ -14,8 +14,6 @@ const SCHEMA: typeof defaultSchema = {
   ...defaultSchema,
   tagNames: [...(defaultSchema.tagNames ?? []), MARKER_TAG],
   attributes: { ...defaultSchema.attributes, [MARKER_TAG]: ["index", "start"] },
-  // The Markdown library has put this prefix before ids already.
-  clobberPrefix: "",
 };
 
 const COMPONENTS: Components = {
@@ -49,19 +47,23 @@ export function Answer({ turn, onOpen }: Props) {
   const offsets = useMemo(() => new Offsets(answer), [answer]);
   return (
     <MarkerContext value={{ answer, offsets, citations, sources, running, onOpen }}>
-      <div className={running ? "answer prose growing" : "answer prose"} data-testid="answer">
+      <div className="answer prose" data-testid="answer">
         {markdown}
       </div>
     </MarkerContext>
   );
 }
 
+/** Whether this stands in a link already: a picture that is a link, as a badge, is one link and not two. */
+const InLink = createContext(false);
+
+/** A link to elsewhere. Any other address is one of the quoted document's, and would lead into this service. */
 function Link({ href, children }: AnchorHTMLAttributes<HTMLAnchorElement>) {
-  if (!href) return <>{children}</>;
-  if (href.startsWith("#")) return <a href={href}>{children}</a>;
+  const inLink = useContext(InLink);
+  if (inLink || !/^(https?|mailto):/i.test(href ?? "")) return <>{children}</>;
   return (
     <a href={href} title={href} target="_blank" rel="noopener noreferrer nofollow">
-      {children}
+      <InLink value={true}>{children}</InLink>
     </a>
   );
 }

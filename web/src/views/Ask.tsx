@@ -27,8 +27,7 @@ export function Ask({ first, disabled, onAsk, onStop }: Props) {
   }
 
   function sendOnEnter(event: KeyboardEvent) {
-    // While an input method composes a word, Enter ends the word.
-    if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
+    if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
     event.preventDefault();
     send();
   }
@@ -67,6 +66,11 @@ export function Ask({ first, disabled, onAsk, onStop }: Props) {
   );
 }
 
+/** While an input method composes a word, Enter ends the word. Safari tells that by the code 229 alone. */
+function isComposing({ nativeEvent }: KeyboardEvent): boolean {
+  return nativeEvent.isComposing || nativeEvent.keyCode === 229;
+}
+
 function Stop({ onStop }: { onStop: () => Promise<void> }) {
   const [state, setState] = useState<"ready" | "stopping" | "missed">("ready");
   const words = { ready: "Stop", stopping: "Stopping…", missed: "Stop again" };
@@ -86,7 +90,10 @@ function Stop({ onStop }: { onStop: () => Promise<void> }) {
       className="stop"
       data-testid="stop"
       disabled={state === "stopping"}
-      onClick={() => void stop()}
+      onClick={(event) => {
+        // Of a double click on Ask, the second one falls on this button.
+        if (event.detail < 2) void stop();
+      }}
     >
       {words[state]}
     </button>

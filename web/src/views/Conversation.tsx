@@ -17,9 +17,10 @@ interface Props {
 export function ConversationView({ conversation, onOpen, onAsk, onReconnect }: Props) {
   const { turns, loading, error } = conversation;
   const content = useRef<HTMLDivElement>(null);
+  const busy = turns.some(isRunning);
   const last = turns.at(-1);
   const troubled = last?.outcome != null && last.outcome.kind !== "done";
-  useFollowing(content, turns.some(isRunning), `${turns.length} ${troubled}`);
+  useFollowing(content, busy, `${turns.length} ${troubled}`);
 
   return (
     <div className="conversation" ref={content}>
@@ -31,7 +32,14 @@ export function ConversationView({ conversation, onOpen, onAsk, onReconnect }: P
       )}
       {turns.length === 0 && !loading && <Welcome />}
       {turns.map((turn) => (
-        <TurnView key={turn.runId} turn={turn} onOpen={onOpen} onAsk={onAsk} onReconnect={onReconnect} />
+        <TurnView
+          key={turn.runId}
+          turn={turn}
+          busy={busy}
+          onOpen={onOpen}
+          onAsk={onAsk}
+          onReconnect={onReconnect}
+        />
       ))}
     </div>
   );

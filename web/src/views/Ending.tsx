@@ -16,22 +16,24 @@ const GROUNDING_WORDS: Record<Grounding, string> = {
 
 interface Props {
   turn: Turn;
+  /** A question is being answered: another one has to wait. */
+  busy: boolean;
   onAsk: (question: string) => void;
   onReconnect: (turn: Turn) => void;
 }
 
-export function Ending({ turn, onAsk, onReconnect }: Props) {
+export function Ending({ turn, busy, onAsk, onReconnect }: Props) {
   const { outcome } = turn;
   if (outcome !== null && outcome.kind !== "done") {
     return (
       <div className="notice" role="alert" data-testid="error" data-code={outcome.code}>
         <p>{outcome.message}</p>
         {outcome.kind === "lost" ? (
-          <button type="button" onClick={() => onReconnect(turn)}>
+          <button type="button" disabled={busy} onClick={() => onReconnect(turn)}>
             Reconnect
           </button>
         ) : (
-          <button type="button" onClick={() => onAsk(turn.question)}>
+          <button type="button" disabled={busy} onClick={() => onAsk(turn.question)}>
             Ask again
           </button>
         )}

@@ -1,5 +1,5 @@
 /** The page: header, conversation, question box, and the source that is open beside them. */
-import { useCallback, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 
 import type { OpenSource } from "../citations";
 import { useConversation } from "../conversation";
@@ -24,10 +24,8 @@ export function Page() {
     if (opener.current instanceof HTMLElement) opener.current.focus({ preventScroll: true });
   }, []);
 
-  function startNew() {
-    setSource(null);
-    actions.startNew();
-  }
+  // Another conversation, also by the browser's Back: its sources are others.
+  useEffect(() => setSource(null), [conversation.threadId]);
 
   return (
     <div className={source === null ? "page" : "page with-panel"}>
@@ -35,7 +33,7 @@ export function Page() {
         <span className="wordmark">
           cite<span>stream</span>
         </span>
-        <button type="button" className="quiet" data-testid="new-thread" onClick={startNew}>
+        <button type="button" className="quiet" data-testid="new-thread" onClick={actions.startNew}>
           New conversation
         </button>
       </header>
@@ -53,7 +51,7 @@ export function Page() {
           onStop={running === undefined ? null : () => actions.stop(running)}
         />
       </main>
-      {source !== null && <SourcePanel source={source} onClose={closeSource} />}
+      {source !== null && <SourcePanel key={source.id} source={source} onClose={closeSource} />}
     </div>
   );
 }

@@ -1,11 +1,12 @@
 /** The open source: the passage in its document, with the quote marked. */
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 
 import { getSource, RequestRefused } from "../api";
 import { type OpenSource, VERDICT_WORDS } from "../citations";
 import { formatPlace } from "../format";
-import { markQuotes } from "../passage";
+import { cutText, markQuotes, type Range } from "../passage";
 import type { Citation, SourceRecord } from "../wire";
+import { findWraps } from "../wrapping";
 import { Icon, VerdictIcon } from "./Icon";
 
 interface Props {
@@ -20,7 +21,7 @@ export function SourcePanel({ source, onClose }: Props) {
   const panel = useRef<HTMLElement>(null);
 
   useEffect(() => {
-    panel.current?.focus();
+    panel.current?.focus({ preventScroll: true });
     const closeOnEscape = (event: KeyboardEvent) => {
       if (event.key === "Escape") onClose();
     };
@@ -55,6 +56,8 @@ export function SourcePanel({ source, onClose }: Props) {
 
 function Passage({ source, citations }: { source: SourceRecord; citations: Citation[] }) {
   const { pieces, missing } = markQuotes(source, citations);
+  const { text: passage, before, after } = source;
+  const wraps = useMemo(() => findWraps(before + passage + after), [before, passage, after]);
   const text = useRef<HTMLParagraphElement>(null);
   const place = formatPlace(source);
 
@@ -75,20 +78,35 @@ function Passage({ source, citations }: { source: SourceRecord; citations: Citat
         </blockquote>
       ))}
       <p className="passage" ref={text}>
-        <span className="around">{source.before}</span>
-        {pieces.map(({ text, marked }, n) =>
-          marked ? (
-            <mark key={n} data-testid="quote">
-              {text}
+        <span className="around">
+          <Reflowed text={before} start={0} wraps={wraps} />
+        </span>
+        {pieces.map(({ text, start, marked }) => {
+          const reflowed = <Reflowed text={text} start={before.length + start} wraps={wraps} />;
+          return marked ? (
+            <mark key={start} data-testid="quote">
+              {reflowed}
             </mark>
           ) : (
-            <span key={n}>{text}</span>
-          ),
-        )}
-        <span className="around">{source.after}</span>
+            <span key={start}>{reflowed}</span>
+          );
+        })}
+        <span className="around">
+          <Reflowed text={after} start={before.length + passage.length} wraps={wraps} />
+        </span>
       </p>
     </>
   );
+}
+
+/** A part of a text, beginning at `start`, with every character; the text's wraps look like spaces. */
+function Reflowed({ text, start, wraps }: { text: string; start: number; wraps: Range[] }) {
+  const inPart = wraps.map((wrap) => ({ start: wrap.start - start, end: wrap.end - start }));
+  return cutText(text, inPart).map((piece) => (
+    <span key={piece.start} className={piece.marked ? "wrap" : undefined}>
+      {piece.text}
+    </span>
+  ));
 }
 
 function Check({ citation }: { citation: Citation }) {

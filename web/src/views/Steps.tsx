@@ -21,7 +21,7 @@ export function Steps({ turn }: { turn: Turn }) {
       <summary>{summarize(turn)}</summary>
       <ol>
         {shown.map((node) => (
-          <StepLine key={node} node={node} step={turn.steps.find((step) => step.node === node)} asked={turn.question} />
+          <StepLine key={node} node={node} turn={turn} />
         ))}
       </ol>
     </details>
@@ -36,20 +36,35 @@ const FACT_WORDS: Record<string, string> = {
   citations: "Citations",
 };
 
-function StepLine({ node, step, asked }: { node: NodeName; step: Step | undefined; asked: string }) {
-  const state = step?.detail.failed === true ? "failed" : (step?.state ?? "waiting");
+function StepLine({ node, turn }: { node: NodeName; turn: Turn }) {
+  const step = turn.steps.find((candidate) => candidate.node === node);
+  const state = stateOf(step, isRunning(turn));
   return (
     <li className={`step ${state}`} data-node={node} data-state={state}>
       <Icon name={STATE_ICONS[state]} />
       <span className="step-label">{step?.label ?? WAITING_LABELS[node]}</span>
       {state === "skip" && <span className="muted">left out</span>}
       {step?.ms != null && <span className="step-ms">{formatMs(step.ms)}</span>}
-      {step !== undefined && <Facts detail={step.detail} asked={asked} />}
+      {step !== undefined && <Facts detail={step.detail} asked={turn.question} />}
     </li>
   );
 }
 
-const STATE_ICONS = { waiting: "circle", start: "spinner", end: "check", skip: "dash", failed: "cross" } as const;
+const STATE_ICONS = {
+  waiting: "circle",
+  start: "spinner",
+  end: "check",
+  skip: "dash",
+  failed: "cross",
+  unfinished: "dash",
+} as const;
+
+/** A step whose end never came is not going on once the run is over, or out of sight. */
+function stateOf(step: Step | undefined, running: boolean): keyof typeof STATE_ICONS {
+  if (step === undefined) return "waiting";
+  if (step.detail.failed === true) return "failed";
+  return step.state === "start" && !running ? "unfinished" : step.state;
+}
 
 function Facts({ detail, asked }: { detail: Record<string, unknown>; asked: string }) {
   const names = Object.keys(FACT_WORDS).filter((name) => isNews(name, detail[name], asked));

@@ -10,12 +10,14 @@ import { Steps } from "./Steps";
 
 interface Props {
   turn: Turn;
+  /** This turn or another one is being answered. */
+  busy: boolean;
   onOpen: (source: OpenSource) => void;
   onAsk: (question: string) => void;
   onReconnect: (turn: Turn) => void;
 }
 
-export function TurnView({ turn, onOpen, onAsk, onReconnect }: Props) {
+export function TurnView({ turn, busy, onOpen, onAsk, onReconnect }: Props) {
   // A long answer is parsed anew with every delta: let typing and clicking go first.
   const shown = useDeferredValue(turn);
 
@@ -29,7 +31,7 @@ export function TurnView({ turn, onOpen, onAsk, onReconnect }: Props) {
       <h2 className="question">{turn.question}</h2>
       <Steps turn={turn} />
       {shown.answer !== "" && <Answer turn={shown} onOpen={openSource} />}
-      <Ending turn={turn} onAsk={onAsk} onReconnect={onReconnect} />
+      <Ending turn={turn} busy={busy} onAsk={onAsk} onReconnect={onReconnect} />
       {!isRunning(turn) && turn.sources.length > 0 && <Sources turn={turn} onOpen={openSource} />}
     </article>
   );
