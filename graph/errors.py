@@ -90,7 +90,15 @@ class IndexUnusable(LibraryError):
 
 
 class ModelError(CitestreamError):
-    """The language model did not do its part."""
+    """The language model did not do its part.
+
+    `retry_after_s`: seconds after which its server says that another call may succeed, 60 at most; None when it says
+    nothing.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ModelUnavailable(ModelError):
@@ -115,7 +123,7 @@ class ModelRateLimited(ModelError):
 
 
 class ModelRefused(ModelError):
-    """The model's server rejects the request: key, permission, model name or size."""
+    """The model's server rejects the request, for its key, permission, model name, size or content."""
 
     code = "model_refused"
 

@@ -20,6 +20,9 @@ SOURCE_TEXT_CHARS = 200
 stop_event: ContextVar[asyncio.Event | None] = ContextVar("stop_event", default=None)
 """Set by whoever owns the run; a node that waits for a model races it. None: the run cannot be stopped softly."""
 
+run_deadline: ContextVar[float | None] = ContextVar("run_deadline", default=None)
+"""When the whole run must be over, in seconds of time.monotonic(); set by whoever owns the run."""
+
 
 class Status(TypedDict):
     """A node starts, ends or is skipped."""
@@ -130,6 +133,7 @@ __all__ = [
     "Status",
     "Suggest",
     "emit",
+    "run_deadline",
     "source_of",
     "stop_event",
 ]

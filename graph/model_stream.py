@@ -1,4 +1,4 @@
-"""The stream of a model's answer, which ends when it is stopped, when the model stays silent, or when time is up."""
+"""The stream of a model's answer: further tries before its first word, and the limits that end it."""
 
 import asyncio
 import time
@@ -6,92 +6,250 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
+from langchain_core import exceptions as core
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, AnyMessage
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
 
-from graph.errors import ModelTimeout
-from graph.events import stop_event
+from graph.errors import ModelError, ModelRateLimited, ModelTimeout, ModelUnavailable
+from graph.events import run_deadline, stop_event
+from graph.metrics import upstream_open
 from graph.models import provider_errors
+from graph.settings import Settings
 
+log = structlog.get_logger(__name__)
+
+TRIES = 3
+"""Calls of a model for one answer; after its first word it is never called again."""
+TRIES_WITHIN_S = 10.0
+"""Seconds after the first call in which a further one may begin."""
 CANCEL_AGAIN_S = 0.05
+CHARS_PER_TOKEN = 16
+"""More than the tokens of any answer have on average: about 4 in English prose, 3 in code, 1 in Chinese."""
+COMPLETE_REASONS = frozenset({"stop", "end_turn", "STOP", "stop_sequence", "eos", "COMPLETE"})
+
+_BACKOFF = wait_random_exponential(multiplier=0.5, max=4, min=0.1)
+_closing: set["asyncio.Task[None]"] = set()
+"""Tasks that end a model's stream; the event loop itself would let go of them."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a model may take, in seconds: between two pieces, and until `deadline` (time.monotonic())."""
+    """How long a model may take, in seconds, and how much it may write.
 
+    Text and thoughts count as content; empty pieces and comments of the protocol are no sign of life.
+    """
+
+    first_content_timeout_s: float
+    """Until the first content, further tries included."""
     idle_timeout_s: float
+    """Between two pieces of content."""
     deadline: float
+    """When everything ends, by time.monotonic()."""
+    max_output_tokens: int
+    """A backstop for servers that ignore `max_tokens`; what obeys it is never cut.
+
+    A server sends at least one token a piece, so an answer that obeys has at most as many pieces; pieces of a single
+    character do not count, as gateways cut answers into those. Nor has it more than CHARS_PER_TOKEN times as many
+    characters.
+    """
+    tries: int = TRIES
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """The limits of an answer within the run that this is called in."""
+        return cls(
+            settings.first_content_timeout_s, settings.idle_timeout_s, deadline(settings), settings.max_output_tokens
+        )
+
+
+def deadline(settings: Settings) -> float:
+    """When the run must be over, by time.monotonic(); without a server that says so, `run_timeout_s` from now."""
+    of_run = run_deadline.get()
+    return time.monotonic() + settings.run_timeout_s if of_run is None else of_run
 
 
 class ModelStream:
-    """Iterate to get the pieces of the answer; `stopped` tells afterwards whether somebody ended it early."""
+    """Iterate to get the pieces of the answer; its attributes tell afterwards how it ended."""
 
     def __init__(self, limits: Limits) -> None:
         self.stopped = False
+        """Somebody ended it early."""
+        self.cut = False
+        """It was longer than allowed."""
+        self.finish_reason: str | None = None
+        """Why the model ended, in its provider's words; None when it did not say."""
         self._limits = limits
-        # Unbounded, as a model's answer is: its length is limited by the tokens asked for.
+        self._spoke = False
+        self._silence_ends = time.monotonic() + limits.first_content_timeout_s
+        self._texts = self._chars = 0
+        # Unbounded, as its reader waits for nothing else and the output has a limit.
         self._pieces: asyncio.Queue[AIMessageChunk | Exception | None] = asyncio.Queue()
 
+    @property
+    def complete(self) -> bool:
+        """Whether the model said that its answer is whole."""
+        return self.finish_reason in COMPLETE_REASONS
+
     async def __aiter__(self) -> AsyncIterator[AIMessageChunk]:
-        """Yield pieces. Raises a ModelError when the model fails, stays silent or runs out of time."""
-        while True:
-            piece = await self._next()
-            if piece is None:
-                return
+        """Yield pieces until the end, a stop or the limit of output. Raises a ModelError when the model fails."""
+        while not self.stopped and (piece := await self._next()) is not None:
             if isinstance(piece, Exception):
                 raise piece
+            if _content(piece):
+                self._silence_ends = time.monotonic() + self._limits.idle_timeout_s
+            self.finish_reason = _finish_reason(piece) or self.finish_reason
             yield piece
 
-    async def _next(self) -> AIMessageChunk | Exception | None:
-        if not self._pieces.empty():
-            return self._pieces.get_nowait()
-        left = self._limits.deadline - time.monotonic()
-        try:
-            async with asyncio.timeout(min(self._limits.idle_timeout_s, max(left, 0))):
-                return await self._pieces.get()
-        except TimeoutError:
-            raise ModelTimeout("the model fell silent. Try again, or raise CITESTREAM_IDLE_TIMEOUT_S.") from None
+    def stop(self) -> None:
+        """End the iteration; nobody waits for a model that takes its time to end."""
+        self.stopped = True
+        self._pieces.put_nowait(None)
 
     async def pump(self, model: BaseChatModel, messages: Sequence[AnyMessage]) -> None:
         """Read the model to its end; whoever cancels this closes the model's connection."""
+        budget_s = min(TRIES_WITHIN_S, self._left())
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(self._may_try_again),
+            stop=stop_after_attempt(self._limits.tries) | stop_before_delay(budget_s),
+            wait=_pause_s,
+            before_sleep=_log_try,
+            reraise=True,
+        )
         try:
-            with provider_errors():
-                async with aclosing(model.astream(list(messages))) as chunks:  # type: ignore[type-var]  # a generator
-                    async for chunk in chunks:
-                        self._pieces.put_nowait(chunk)
+            with upstream_open.track_inprogress():
+                await retrying(self._try, model, messages)
         except Exception as exc:  # noqa: BLE001  # handed on to the reader, who raises it
             self._pieces.put_nowait(exc)
         finally:
             self._pieces.put_nowait(None)
+
+    async def _try(self, model: BaseChatModel, messages: Sequence[AnyMessage]) -> None:
+        """Call the model once. What comes before content is held back, so that a try that fails leaves nothing."""
+        held: list[AIMessageChunk] = []
+        with provider_errors():
+            async with aclosing(model.astream(list(messages))) as chunks:  # type: ignore[type-var]  # a generator
+                async for chunk in chunks:
+                    if content := _content(chunk):
+                        self._spoke = True
+                        if self._is_too_long(content):
+                            self.cut = True
+                            break
+                    held.append(chunk)
+                    if self._spoke:
+                        self._give(held)
+        self._give(held)
+
+    def _give(self, pieces: list[AIMessageChunk]) -> None:
+        for piece in pieces:
+            self._pieces.put_nowait(piece)
+        pieces.clear()
+
+    def _is_too_long(self, content: str) -> bool:
+        self._texts += len(content) > 1
+        self._chars += len(content)
+        most = self._limits.max_output_tokens
+        return self._texts > most or self._chars > CHARS_PER_TOKEN * most
+
+    def _may_try_again(self, exc: BaseException) -> bool:
+        if self._spoke or isinstance(exc.__cause__, core.ModelTimeoutError):
+            return False
+        return isinstance(exc, ModelRateLimited | ModelUnavailable)
+
+    def _left(self) -> float:
+        return min(self._silence_ends, self._limits.deadline) - time.monotonic()
+
+    async def _next(self) -> AIMessageChunk | Exception | None:
+        if not self._pieces.empty():
+            return self._pieces.get_nowait()
+        try:
+            async with asyncio.timeout(max(self._left(), 0)):
+                return await self._pieces.get()
+        except TimeoutError:
+            raise self._timeout() from None
+
+    def _timeout(self) -> ModelTimeout:
+        if time.monotonic() >= self._limits.deadline:
+            return ModelTimeout("the answer took too long. Ask for less, or raise CITESTREAM_RUN_TIMEOUT_S.")
+        if self._spoke:
+            return ModelTimeout("the model fell silent. Try again, or raise CITESTREAM_IDLE_TIMEOUT_S.")
+        return ModelTimeout(
+            "the model did not begin to answer in time. Try again, or raise CITESTREAM_FIRST_CONTENT_TIMEOUT_S."
+        )
 
 
 @asynccontextmanager
 async def open_model_stream(
     model: BaseChatModel, messages: Sequence[AnyMessage], limits: Limits
 ) -> AsyncIterator[ModelStream]:
-    """Call the model in a task of its own; leaving closes its connection, whatever the reason."""
+    """Call the model in a task of its own; leaving closes its connection, whatever the reason.
+
+    A run that is stopped already, or has no time left, does not call it.
+    """
     stream = ModelStream(limits)
-    pump = asyncio.create_task(stream.pump(model, messages))
     stop = stop_event.get()
-    watcher = asyncio.create_task(_stop_when_set(stop, stream, pump)) if stop is not None else None
+    if stop is not None and stop.is_set():
+        stream.stop()
+    if stream.stopped or limits.deadline <= time.monotonic():
+        yield stream
+        return
+    tasks = [asyncio.create_task(stream.pump(model, messages))]
+    if stop is not None:
+        tasks.append(asyncio.create_task(_stop_when_set(stop, stream, tasks[0])))
     try:
         yield stream
     finally:
-        if watcher is not None:
-            await _end(watcher)
-        await _end(pump)
+        closing = asyncio.create_task(_end(tasks))
+        _closing.add(closing)
+        closing.add_done_callback(_closing.discard)
+        await asyncio.shield(closing)  # goes on when this node is cancelled meanwhile
 
 
 async def _stop_when_set(stop: asyncio.Event, stream: ModelStream, pump: "asyncio.Task[None]") -> None:
     await stop.wait()
     if not pump.done():
-        stream.stopped = True
-        await _end(pump)
+        stream.stop()
+        await _end([pump])
 
 
-async def _end(task: "asyncio.Task[None]") -> None:
-    """Cancel a task until it is done: Python 3.11's `asyncio.wait_for`, which HTTP clients use, can swallow one."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
+async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancel tasks until they are done: Python 3.11's `asyncio.wait_for`, which HTTP clients use, can swallow one."""
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+
+
+def _content(piece: AIMessageChunk) -> str:
+    """Text and thoughts of a piece, wherever its provider puts them."""
+    blocks = [piece.content] if isinstance(piece.content, str) else piece.content
+    found = [block if isinstance(block, str) else block.get(block.get("type", "")) for block in blocks]
+    found.append(piece.additional_kwargs.get("reasoning_content"))
+    return "".join(part for part in found if isinstance(part, str))
+
+
+def _finish_reason(piece: AIMessageChunk) -> str | None:
+    metadata = piece.response_metadata
+    reason = metadata.get("finish_reason") or metadata.get("stop_reason") or metadata.get("done_reason")
+    return reason if isinstance(reason, str) else None
+
+
+def _pause_s(state: RetryCallState) -> float:
+    """A random pause that grows with the tries, and is never shorter than the provider asks for."""
+    exc = state.outcome.exception() if state.outcome is not None else None
+    asked = exc.retry_after_s if isinstance(exc, ModelError) else None
+    return max(_BACKOFF(state), asked or 0)
+
+
+def _log_try(state: RetryCallState) -> None:
+    exc = state.outcome.exception() if state.outcome is not None else None
+    code = exc.code if isinstance(exc, ModelError) else None
+    log.info("model_called_again", code=code, tries=state.attempt_number, wait_s=round(state.upcoming_sleep, 2))

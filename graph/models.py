@@ -1,8 +1,11 @@
 """Chat models by name, and the errors of their providers as ours."""
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +27,13 @@ from graph.extractive import ExtractiveChatModel
 from graph.settings import Settings
 
 if TYPE_CHECKING:
+    import openai
     from langchain_openai import ChatOpenAI
 
 EXTRACTIVE = "extractive"
 OPENAI_PREFIX = "openai:"
-MAX_RETRIES = 2
-"""Further tries before the first token; after it a model is never called again."""
+CONNECT_TIMEOUT_S = 5.0
+MAX_RETRY_AFTER_S = 60.0
 ALIVE_WITHOUT_KEY = "none"
 """Sent as the key where none is set: servers that need no key take any."""
 
@@ -79,12 +83,26 @@ def _open_openai(settings: Settings) -> BaseChatModel:
         api_key=key,
         base_url=settings.openai_base_url,
         max_tokens=settings.max_output_tokens,
-        max_retries=MAX_RETRIES,
-        timeout=settings.idle_timeout_s,
-        stream_chunk_timeout=None,  # graph/model_stream.py keeps the time, without a timer a chunk
+        max_retries=0,  # graph/model_stream.py tries again, and keeps the time without a timer a chunk
+        timeout=_timeout_class()(
+            max(settings.first_content_timeout_s, settings.idle_timeout_s), connect=CONNECT_TIMEOUT_S
+        ),
+        stream_chunk_timeout=None,
         stream_usage=True,
         use_responses_api=False,
     )
+
+
+@cache
+def _timeout_class() -> "type[openai.Timeout]":
+    """The timeout of openai's HTTP client, with a hash: by it langchain-openai keeps one client for equal models."""
+    import openai
+
+    class Timeout(openai.Timeout):
+        def __hash__(self) -> int:
+            return hash((self.connect, self.read, self.write, self.pool))
+
+    return Timeout
 
 
 @cache
@@ -108,10 +126,14 @@ def _openai_class() -> "type[ChatOpenAI]":
 
 
 def _translate(exc: Exception) -> ModelError:
+    if _is_connect_timeout(exc):
+        return ModelUnavailable("the model's server cannot be reached. The operator must check OPENAI_BASE_URL.")
     if isinstance(exc, core.ModelTimeoutError | TimeoutError):
-        return ModelTimeout("the model did not answer in time. Try again, or raise CITESTREAM_IDLE_TIMEOUT_S.")
+        return ModelTimeout("the model did not answer in time. Try again in a while.")
     if isinstance(exc, core.ModelRateLimitError):
-        return ModelRateLimited("the model's server asks for fewer requests. Try again in a while.")
+        return ModelRateLimited(
+            "the model's server asks for fewer requests. Try again in a while.", retry_after_s=_retry_after_s(exc)
+        )
     if isinstance(exc, core.ModelAuthenticationError | core.ModelPermissionDeniedError):
         return ModelRefused("the model's server rejects the key. The operator must check OPENAI_API_KEY.")
     if isinstance(exc, core.ModelNotFoundError):
@@ -120,10 +142,43 @@ def _translate(exc: Exception) -> ModelError:
         return ModelRefused(
             "the prompt is too long for the model. The operator must lower CITESTREAM_CONTEXT_BUDGET_TOKENS."
         )
-    if isinstance(exc, core.ModelInvalidRequestError):
-        return ModelRefused("the model's server rejects the request. The operator finds the reason in the log.")
     if isinstance(exc, core.ModelConnectionError | core.ModelAPIError | ConnectionError):
-        return ModelUnavailable("the model's server cannot be reached or is failing. Try again in a while.")
-    if isinstance(exc, json.JSONDecodeError):
+        return ModelUnavailable(
+            "the model's server cannot be reached or is failing. Try again in a while.",
+            retry_after_s=_retry_after_s(exc),
+        )
+    if isinstance(exc, core.ModelInvalidRequestError) or _is_client_error(exc):
+        return ModelRefused("the model's server rejects the request. The operator finds the reason in the log.")
+    if isinstance(exc, json.JSONDecodeError | UnicodeDecodeError):
         return ModelMisbehaved("the model's server sent something that is not an answer. Try again.")
     return ModelMisbehaved("the model's answer broke off with an error. Try again.")
+
+
+def _is_connect_timeout(exc: BaseException | None) -> bool:
+    """Whether it began as the HTTP client's ConnectTimeout, which is a class of a library that providers choose."""
+    while exc is not None:
+        if type(exc).__name__ == "ConnectTimeout":
+            return True
+        exc = exc.__cause__
+    return False
+
+
+def _is_client_error(exc: Exception) -> bool:
+    status = getattr(exc, "status_code", None)
+    return isinstance(status, int) and 400 <= status < 500
+
+
+def _retry_after_s(exc: Exception) -> float | None:
+    """Seconds in the `Retry-After` of a provider's answer (RFC 9110, 10.2.3: a number or a date), 0 to 60."""
+    headers = getattr(getattr(exc, "response", None), "headers", None)
+    value = headers.get("retry-after") if isinstance(headers, Mapping) else None
+    if not isinstance(value, str):
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+        except (TypeError, ValueError):
+            return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), MAX_RETRY_AFTER_S)

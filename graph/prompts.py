@@ -12,6 +12,7 @@ from graph.citations import escape_brackets
 from graph.errors import SettingsError
 from graph.retrieval.tokenizer import count_tokens
 from graph.state.evidence import Passage
+from graph.state.history import summary_of
 from graph.terms import is_cjk
 
 
@@ -43,6 +44,14 @@ $history
 
 Follow-up question: $question
 Standalone question:"""
+    summary_system: str = """\
+Sum up the conversation for somebody who goes on with it: what was asked, what was found out, names, numbers and what \
+"it" and "that" stand for. Keep the language of the conversation. At most 120 words, no introduction."""
+    summary_question: str = """\
+$history
+
+Summary:"""
+    earlier: str = "Earlier in this conversation: $summary"
     abstain_en: str = """\
 I could not find an answer to this in your documents. Try other words, name the document or the thing you mean, or add \
 the documents that cover it."""
@@ -70,17 +79,34 @@ the documents that cover it."""
         """The messages that a language model answers."""
         shown = "\n\n".join(map(format_passage, passages))
         asked = Template(self.answer_question).safe_substitute(passages=shown, question=question)
-        return [SystemMessage(self.answer_system), *history, HumanMessage(asked)]
+        summary = summary_of(history)
+        if summary is None:
+            return [SystemMessage(self.answer_system), *history, HumanMessage(asked)]
+        # Some servers take one system message only.
+        return [SystemMessage(f"{self.answer_system}\n{self._earlier(summary)}"), *history[1:], HumanMessage(asked)]
 
     def condense(self, question: str, history: Sequence[AnyMessage]) -> list[AnyMessage]:
         """The messages that a language model turns into a standalone question."""
-        said = "\n".join(f"{_speaker(message)}: {message.text}" for message in history)
-        asked = Template(self.condense_question).safe_substitute(history=said, question=question)
+        asked = Template(self.condense_question).safe_substitute(history=self._said(history), question=question)
         return [SystemMessage(self.condense_system), HumanMessage(asked)]
+
+    def summary(self, history: Sequence[AnyMessage]) -> list[AnyMessage]:
+        """The messages that a language model turns into a summary of the conversation."""
+        asked = Template(self.summary_question).safe_substitute(history=self._said(history))
+        return [SystemMessage(self.summary_system), HumanMessage(asked)]
 
     def abstention(self, question: str) -> str:
         """What a person reads when the documents hold no answer, in the language of the question."""
         return self.abstain_zh if is_cjk(question) else self.abstain_en
+
+    def _said(self, history: Sequence[AnyMessage]) -> str:
+        return "\n".join(
+            self._earlier(message) if isinstance(message, SystemMessage) else f"{_speaker(message)}: {message.text}"
+            for message in history
+        )
+
+    def _earlier(self, summary: SystemMessage) -> str:
+        return Template(self.earlier).safe_substitute(summary=summary.text)
 
     def overhead_tokens(self, question: str, history: Sequence[AnyMessage]) -> int:
         """Tokens of the answering prompt without its passages."""

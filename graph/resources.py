@@ -16,6 +16,7 @@ from graph.retrieval.hybrid import Retriever
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
 from graph.settings import Settings
+from graph.summary import Summarizer
 
 SEARCH_THREADS = 4
 """Searches at a time; more would only share the same cores."""
@@ -41,6 +42,13 @@ class Resources:
     def rewriter(self) -> BaseChatModel | None:
         """The model that makes follow-ups stand alone; None when there is no language model."""
         return self.model if is_language_model(self.model) else None
+
+    @property
+    def summarizer(self) -> Summarizer | None:
+        """What sums up turns that have become too old; None when there is no language model."""
+        return (
+            None if self.rewriter is None else Summarizer(self.rewriter, self.prompts, self.settings.max_output_tokens)
+        )
 
     async def warm(self) -> None:
         """Load what the first question would otherwise wait for."""

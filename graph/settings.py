@@ -1,7 +1,7 @@
 """Every setting of citestream: one class, read once where a process starts, then passed on."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -66,14 +66,51 @@ class Settings(BaseSettings):
         description="Tokens of earlier turns that a prompt may hold; the newest turns stay.",
     )
     max_output_tokens: int = Field(default=1000, ge=1, description="Longest answer, in tokens of the model.")
+    first_content_timeout_s: float = Field(
+        default=60,
+        gt=0,
+        description="Seconds until the first word of a model's answer or thoughts, further tries included.",
+    )
     idle_timeout_s: float = Field(
-        default=60, gt=0, description="Seconds a model may stay silent before the run ends as incomplete."
+        default=30, gt=0, description="Seconds a model may stay silent in the middle of an answer."
     )
     run_timeout_s: float = Field(default=300, gt=0, description="Seconds a whole run may take.")
     disconnect_grace_s: float = Field(
         default=2,
         ge=0,
         description="Seconds a run waits for a reader to come back before it is stopped; 0 stops it at once.",
+    )
+    shutdown_grace_s: float = Field(
+        default=5,
+        ge=0,
+        description="Seconds that running answers get to end by themselves when the server is told to stop.",
+    )
+    on_busy: Literal["queue", "reject", "interrupt"] = Field(
+        default="queue",
+        description=(
+            "What becomes of a question to a thread that is still answering: `queue` lets it wait for its turn, "
+            "`reject` answers 409, `interrupt` stops the running answer, which is kept as far as it came."
+        ),
+    )
+    max_runs: int = Field(
+        default=200, ge=1, description="Answers that one server process works on at a time; more get 503."
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Database of the conversations: `postgresql://USER:PASSWORD@HOST/NAME`. Left out, it is a SQLite file in "
+            "the data folder."
+        ),
+    )
+    events_url: SecretStr = Field(
+        default=SecretStr("memory://"),
+        description=(
+            "Where the events of running answers are kept for those who come back: `memory://` in this process, or "
+            "`redis://HOST:PORT/DB`, which several server processes share."
+        ),
+    )
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Server processes; more than one needs PostgreSQL and Redis."
     )
     prompts_file: Path | None = Field(
         default=None, description="TOML file whose texts replace the built-in prompts of the same name."

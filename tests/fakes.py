@@ -1,7 +1,7 @@
 """Fakes: real classes that stand in for what a test does not want to run."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
@@ -22,6 +22,7 @@ class FakeResources:
 
     library: Library
     model_name: str = "fake"
+    summarizer: Callable[[Sequence[AnyMessage]], Awaitable[str]] | None = None
 
 
 class ScriptedState(TypedDict, total=False):

@@ -1,19 +1,19 @@
 """cite_and_generate: the model's answer streams, and each sentence is bound to the characters that support it."""
 
-import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import structlog
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
 from graph.citations import CitationParser, Claim, Text
-from graph.errors import ModelError, ModelMisbehaved
-from graph.events import emit
+from graph.errors import ModelError, ModelMisbehaved, ModelRefused
+from graph.events import emit, stop_event
 from graph.extractive import as_evidence
 from graph.model_stream import Limits, ModelStream, open_model_stream
 from graph.models import is_language_model
@@ -26,8 +26,11 @@ from graph.state.evidence import Citation, Passage, SearchQuery
 from graph.terms import terms
 from graph.verification import cite, grounding
 
+log = structlog.get_logger(__name__)
+
 LABEL = "Writing the answer"
-COMPLETE_REASONS = frozenset({"stop", "end_turn", "STOP", "stop_sequence", "eos", "COMPLETE"})
+WITHHELD_REASONS = frozenset({"content_filter", "refusal", "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION"})
+LENGTH_REASONS = frozenset({"length", "max_tokens", "MAX_TOKENS"})
 
 
 class Statistics(Protocol):
@@ -63,24 +66,23 @@ class CiteAndGenerate:
     settings: Settings
 
     async def __call__(self, state: Reads, runtime: Runtime[TurnContext]) -> Writes:
-        """Answer. Raises a ModelError when the model fails before it said anything."""
-        if self.skips(state):
+        """Answer as far as the model gets. Raises a ModelError when it ends before it said anything."""
+        stop = stop_event.get()
+        if self.skips(state) and not (stop is not None and stop.is_set()):
             return {"draft": self._abstain(state["query"])}
         collections = (runtime.context or TurnContext()).collections
         words = _Words(self.statistics, collections)
         answer = _Answer(state["passages"], words)
-        limits = Limits(self.settings.idle_timeout_s, time.monotonic() + self.settings.run_timeout_s)
-        async with open_model_stream(self.model, self._messages(state, words), limits) as stream:
+        async with open_model_stream(self.model, self._messages(state, words), Limits.of(self.settings)) as stream:
             try:
                 async for piece in stream:
                     answer.add(piece)
-                outcome = _outcome(stream, answer)
-            except ModelError:
-                if not answer.parser.answer:
+            except ModelError as exc:
+                if not answer.text:
                     raise
-                outcome = "incomplete"
+                log.warning("answer_broke_off", code=exc.code)
             answer.flush()
-        return {"draft": answer.draft(outcome)}
+        return {"draft": answer.draft(_outcome(stream, answer.text))}
 
     @staticmethod
     def skips(state: Reads) -> bool:
@@ -135,8 +137,7 @@ class _Answer:
     """The answer while it arrives: emits text, reasoning and citations as they become certain."""
 
     def __init__(self, passages: Sequence[Passage], words: _Words) -> None:
-        self.parser = CitationParser(sources=len(passages))
-        self.finish_reason: str | None = None
+        self._parser = CitationParser(sources=len(passages))
         self._passages = passages
         self._words = words
         self._think = ThinkParser()
@@ -144,6 +145,11 @@ class _Answer:
         self._citations: list[Citation] = []
         self._message_id = ""
         self._usage: Usage = {"input_tokens": 0, "output_tokens": 0}
+
+    @property
+    def text(self) -> str:
+        """What was shown, white space alone not counted."""
+        return self._parser.answer if self._parser.answer.strip() else ""
 
     def add(self, piece: AIMessageChunk) -> None:
         self._message_id = self._message_id or piece.id or ""
@@ -155,11 +161,11 @@ class _Answer:
 
     def flush(self) -> None:
         self._take(*self._think.flush())
-        self._show(self.parser.flush())
+        self._show(self._parser.flush())
 
     def draft(self, outcome: Outcome) -> Draft:
         return {
-            "text": self.parser.answer,
+            "text": self._parser.answer,
             "message_id": self._message_id or uuid.uuid4().hex,
             "outcome": outcome,
             "citations": self._citations,
@@ -168,10 +174,6 @@ class _Answer:
         }
 
     def _note(self, piece: AIMessageChunk) -> None:
-        metadata = piece.response_metadata
-        reason = metadata.get("finish_reason") or metadata.get("stop_reason") or metadata.get("done_reason")
-        if isinstance(reason, str):
-            self.finish_reason = reason
         if piece.usage_metadata:
             self._usage["input_tokens"] += piece.usage_metadata["input_tokens"]
             self._usage["output_tokens"] += piece.usage_metadata["output_tokens"]
@@ -180,7 +182,7 @@ class _Answer:
         if reasoning:
             emit("reasoning", {"delta": reasoning})
         if text:
-            self._show(self.parser.feed(text))
+            self._show(self._parser.feed(text))
 
     def _show(self, found: Iterable[Text | Claim]) -> None:
         for item in found:
@@ -193,10 +195,16 @@ class _Answer:
                 emit("citation", citation)
 
 
-def _outcome(stream: ModelStream, answer: _Answer) -> Outcome:
-    """How the answer ended. Raises ModelMisbehaved when the model ended without a word."""
+def _outcome(stream: ModelStream, text: str) -> Outcome:
+    """How the answer ended. Without text that was shown, raises the ModelError that fits the model's reason."""
     if stream.stopped:
         return "stopped"
-    if not answer.parser.answer.strip() and answer.finish_reason not in COMPLETE_REASONS:
-        raise ModelMisbehaved("the model's server ended without an answer. Try again.")
-    return "completed" if answer.finish_reason in COMPLETE_REASONS else "incomplete"
+    if text:
+        return "completed" if stream.complete else "incomplete"
+    if stream.finish_reason in WITHHELD_REASONS:
+        raise ModelRefused("the model's provider withheld the answer. Ask in other words.")
+    if stream.cut or stream.finish_reason in LENGTH_REASONS:
+        raise ModelMisbehaved(
+            "the model used up its tokens before it answered. The operator must raise CITESTREAM_MAX_OUTPUT_TOKENS."
+        )
+    raise ModelMisbehaved("the model's server ended without an answer. Try again.")

@@ -1,5 +1,8 @@
 """retrieve: the query becomes passages, and the `source` event that shows them."""
 
+import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +12,9 @@ from langchain_core.messages import AnyMessage
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from graph.events import emit, source_of
+from graph.errors import IndexUnusable
+from graph.events import emit, source_of, stop_event
+from graph.model_stream import deadline
 from graph.prompts import Prompts, fit_passages
 from graph.retrieval.hybrid import Found
 from graph.retrieval.sufficiency import is_enough
@@ -18,6 +23,10 @@ from graph.state.context import TurnContext
 from graph.state.evidence import Passage, SearchQuery
 
 LABEL = "Searching the documents"
+LEAST_PATIENCE_S = 1.0
+"""How long a search may take even when the run has no time left, so that the one who used it up gets the blame."""
+STOP_PATIENCE_S = 0.2
+"""How long a stop waits for a search to end: an index that closes does so better without one."""
 
 
 class Searcher(Protocol):
@@ -52,7 +61,10 @@ class Retrieve:
     settings: Settings
 
     async def __call__(self, state: Reads, runtime: Runtime[TurnContext]) -> Writes:
-        """Find passages that fit the context budget; emit them."""
+        """Find passages that fit the context budget; emit them. A run that is stopped does not wait for them.
+
+        Raises IndexUnusable when the search outlasts the run.
+        """
         context = runtime.context or TurnContext()
         query = state["query"]
         where = {key: value if isinstance(value, list) else [value] for key, value in context.filter.items()}
@@ -61,12 +73,35 @@ class Retrieve:
         def search() -> Found:
             return self.searcher.search(query, context.collections, k=k, where=where)
 
-        found = await anyio.to_thread.run_sync(search, limiter=self.threads)
+        found = await self._search(search)
+        if found is None:
+            return {"passages": [], "answerable": False}
         overhead = self.prompts.overhead_tokens(query["text"], state["history"])
         budget = self.settings.context_budget_tokens - self.settings.max_output_tokens - overhead
         passages = fit_passages(found.passages, budget)
         emit("source", {"sources": [source_of(passage) for passage in passages]})
-        return {"passages": passages, "answerable": bool(passages) and is_enough(query["text"], found.confidence)}
+        return {"passages": passages, "answerable": bool(passages) and is_enough(query, found.confidence)}
+
+    async def _search(self, search: Callable[[], Found]) -> Found | None:
+        """Search in a thread, which ends by itself when nobody waits any more; None when the run is stopped."""
+        stop = stop_event.get() or asyncio.Event()
+        if stop.is_set():
+            return None
+        searching = asyncio.create_task(anyio.to_thread.run_sync(search, abandon_on_cancel=True, limiter=self.threads))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            left_s = max(deadline(self.settings) - time.monotonic(), LEAST_PATIENCE_S)
+            await asyncio.wait({searching, stopping}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done():
+                await asyncio.wait({searching}, timeout=STOP_PATIENCE_S)
+            if searching.done():
+                return searching.result()
+            if stopping.done():
+                return None
+            raise IndexUnusable("the search took too long. Try again in a while.")
+        finally:
+            searching.cancel()
+            stopping.cancel()
 
     @staticmethod
     def detail(writes: Writes) -> dict[str, Any]:

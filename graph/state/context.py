@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from graph.limits import DEFAULT_COLLECTION
+
 
 class TurnContext(BaseModel):
     """Knobs of one turn; None takes the setting.
@@ -11,7 +13,7 @@ class TurnContext(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    collections: list[str] = Field(default_factory=lambda: ["default"], description="Collections to search.")
+    collections: list[str] = Field(default_factory=lambda: [DEFAULT_COLLECTION], description="Collections to search.")
     top_k: int | None = Field(default=None, ge=1, le=20, description="Passages given to the model.")
     filter: dict[str, str | list[str]] = Field(
         default_factory=dict,

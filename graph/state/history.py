@@ -1,8 +1,11 @@
-"""History: which earlier turns a prompt may hold."""
+"""History: which earlier turns a prompt may hold.
+
+A conversation may begin with a system message: a summary of what was said before its first turn.
+"""
 
 from collections.abc import Sequence
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
 
 from graph.retrieval.tokenizer import count_tokens
 
@@ -23,16 +26,23 @@ def questions(history: Sequence[AnyMessage]) -> list[str]:
 
 
 def fit_history(history: Sequence[AnyMessage], budget_tokens: int) -> tuple[list[AnyMessage], int]:
-    """The newest whole turns within the budget, oldest first, and how many turns were left out."""
+    """The summary, the newest whole turns within the budget, oldest first, and how many turns were left out."""
     turns = _turns(history)
     kept: list[list[AnyMessage]] = []
-    used = 0
+    first = summary_of(history)
+    used = 0 if first is None else count_tokens(first.text)
     for turn in reversed(turns):
         used += sum(count_tokens(message.text) for message in turn)
         if used > budget_tokens:
             break
         kept.append(turn)
-    return [message for turn in reversed(kept) for message in turn], len(turns) - len(kept)
+    messages = [message for turn in reversed(kept) for message in turn]
+    return [*([first] if first else []), *messages], len(turns) - len(kept)
+
+
+def summary_of(history: Sequence[AnyMessage]) -> SystemMessage | None:
+    """The summary that a conversation begins with."""
+    return history[0] if history and isinstance(history[0], SystemMessage) else None
 
 
 def _turns(history: Sequence[AnyMessage]) -> list[list[AnyMessage]]:

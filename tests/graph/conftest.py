@@ -10,6 +10,7 @@ from graph.library import Chunk, NewVersion
 from graph.resources import Resources, open_resources
 from graph.retrieval.writer import IndexWriter, open_writer
 from graph.settings import Settings
+from tests.upstream import Upstream, run_upstream
 
 FOX = "The quick fox jumps over the lazy dog. It was seen in 1998 near Oxford [12]. The fox sleeps in a den."
 SQLITE = "SQLite stores a whole database in one file. The file may be copied while nobody writes. Backups are easy."
@@ -61,3 +62,9 @@ def open_with(index: Settings) -> OpenWith:
             yield resources
 
     return opened
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with run_upstream() as running:
+        yield running

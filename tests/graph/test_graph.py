@@ -1,73 +1,26 @@
 """The whole graph over a real index, with the built-in answerer and with a real OpenAI-compatible server."""
 
-import asyncio
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
-from pydantic import SecretStr
+from langchain_core.messages import AIMessage, HumanMessage
 
 from graph.build import build_graph
-from graph.errors import CitestreamError, ModelError, SettingsError
-from graph.events import stop_event
+from graph.errors import ModelError, SettingsError
 from graph.library import Library
 from graph.models import open_chat_model
 from graph.resources import Resources
 from graph.retrieval.embeddings import MiniLM
 from graph.settings import Settings
 from graph.state.context import TurnContext
+from tests.graph.asking import FOX, ask, openai
 from tests.graph.conftest import OpenWith
-from tests.upstream import ANSWER, SECRET, STANDALONE, Upstream, run_upstream
+from tests.upstream import ANSWER, STANDALONE, Upstream
 
 STEPS = [
     ("condense", "start"), ("condense", "end"), ("retrieve", "start"), ("retrieve", "end"),
     ("cite_and_generate", "start"), ("cite_and_generate", "end"), ("finalize", "start"), ("finalize", "end"),
 ]  # fmt: skip
-FOX = "Where does the fox sleep?"
-
-
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    with run_upstream() as running:
-        yield running
-
-
-class Run:
-    """What a run said, and its final state."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, Any]] = []
-        self.output: dict[str, Any] = {}
-
-    def of(self, name: str) -> list[Any]:
-        return [data for event, data in self.events if event == name]
-
-    @property
-    def answer(self) -> str:
-        return "".join(data["delta"] for data in self.of("message"))
-
-
-async def ask(resources: Resources, question: str = FOX, history: Sequence[AnyMessage] = (), **context: Any) -> Run:
-    run = Run()
-    stream = build_graph(resources).astream_events(
-        {"messages": [*history, HumanMessage(question)]},
-        version="v2",
-        stream_mode=["custom"],
-        context=TurnContext(**context),
-    )
-    async with aclosing(stream) as events:
-        async for event in events:
-            if event["parent_ids"]:
-                continue
-            if event["event"] == "on_chain_stream":
-                _, payload = event["data"]["chunk"]
-                run.events.append((payload["event"], payload["data"]))
-            elif event["event"] == "on_chain_end":
-                run.output = event["data"]["output"]
-    return run
 
 
 async def test_a_question_is_answered_with_sources_first_and_every_sentence_cited(open_with: OpenWith) -> None:
@@ -120,10 +73,6 @@ async def test_a_small_context_budget_takes_fewer_passages(open_with: OpenWith) 
         assert len((await ask(resources)).of("source")[0]["sources"]) == 1
 
 
-def openai(upstream: Upstream, model: str, **more: Any) -> dict[str, Any]:
-    return {"model": f"openai:{model}", "openai_base_url": upstream.base_url, "openai_api_key": SecretStr("k"), **more}
-
-
 async def test_a_language_model_is_given_fenced_passages_and_its_markers_become_citations(
     open_with: OpenWith, upstream: Upstream
 ) -> None:
@@ -156,70 +105,6 @@ async def test_what_a_model_thinks_is_not_part_of_the_answer(
         run = await ask(resources)
     assert run.answer.strip() == ANSWER
     assert "".join(data["delta"] for data in run.of("reasoning")).strip() in ("Let me see.", "I think so.")
-
-
-@pytest.mark.parametrize(
-    ("model", "code", "calls"),
-    [
-        ("status:401", "model_refused", 1),
-        ("status:400", "model_refused", 1),
-        ("status:404", "model_refused", 1),
-        ("status:429", "model_rate_limited", 3),
-        ("status:500", "model_unavailable", 3),
-        ("drop:0", "model_unavailable", None),
-        ("hang:0", "model_timeout", 1),
-    ],
-)
-async def test_a_model_that_fails_before_its_first_word_gives_a_typed_error_without_the_provider_s_text(
-    open_with: OpenWith, upstream: Upstream, model: str, code: str, calls: int | None
-) -> None:
-    patience_s = 0.5 if model.startswith("hang") else 20
-    async with open_with(**openai(upstream, model, idle_timeout_s=patience_s)) as resources:
-        with pytest.raises(ModelError) as caught:
-            await ask(resources)
-    assert caught.value.code == code
-    assert SECRET not in caught.value.message
-    assert calls is None or len(upstream.requests) == calls
-
-
-@pytest.mark.parametrize("model", ["drop:3", "nofinish", "length", "error", "garbage", "hang:3"])
-async def test_an_answer_that_breaks_off_is_kept_as_incomplete(
-    open_with: OpenWith, upstream: Upstream, model: str
-) -> None:
-    async with open_with(**openai(upstream, model, idle_timeout_s=0.5)) as resources:
-        run = await ask(resources)
-    assert run.output["turn"]["status"] == "incomplete"
-    assert run.answer
-    assert ANSWER.startswith(run.answer)
-    assert len(upstream.requests) == 1
-
-
-async def test_a_model_that_cannot_be_reached_is_said_so(open_with: OpenWith) -> None:
-    changed = {"model": "openai:x", "openai_base_url": "http://127.0.0.1:9/v1"}
-    async with open_with(**changed) as resources:
-        with pytest.raises(CitestreamError) as caught:
-            await ask(resources)
-    assert caught.value.code == "model_unavailable"
-
-
-async def test_stop_ends_the_model_s_stream_and_keeps_what_was_said(open_with: OpenWith, upstream: Upstream) -> None:
-    async with open_with(**openai(upstream, "slow:500:0.01")) as resources:
-        stop = asyncio.Event()
-        stop_event.set(stop)
-        asking = asyncio.create_task(ask(resources))
-        while upstream.words_sent < 5:  # noqa: ASYNC110  # another thread counts
-            await asyncio.sleep(0.01)
-        stop.set()
-        stopped_at = time.monotonic()
-        run = await asking
-        assert time.monotonic() - stopped_at < 0.5
-        while upstream.open:
-            await asyncio.sleep(0.01)
-            assert time.monotonic() - stopped_at < 1
-    assert run.output["turn"]["status"] == "stopped"
-    assert run.answer.startswith("word0 word1")
-    assert run.output["messages"][-1].text == run.answer
-    assert upstream.closed_early == 1
 
 
 async def test_status_ends_also_when_a_node_fails(open_with: OpenWith, upstream: Upstream) -> None:

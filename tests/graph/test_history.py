@@ -1,5 +1,5 @@
 import pytest
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
 
 from graph.state.history import fit_history, split_question
 
@@ -35,3 +35,9 @@ def test_the_question_is_the_text_of_the_last_message_also_when_it_comes_in_bloc
 def test_a_conversation_that_ends_with_an_answer_has_no_question() -> None:
     with pytest.raises(ValueError, match="must be the question"):
         split_question(TURNS)
+
+
+def test_a_summary_stays_in_front_and_counts() -> None:
+    kept, dropped = fit_history([SystemMessage("it was about cats"), *TURNS], budget_tokens=9)
+    assert [message.text for message in kept] == ["it was about cats", "second question", "second answer"]
+    assert dropped == 1

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
 
 from graph.errors import SettingsError
 from graph.prompts import Prompts, fit_passages, format_passage
@@ -42,3 +43,13 @@ def test_a_wrong_file_is_refused_by_name(tmp_path: Path, content: str) -> None:
     file.write_text(content, encoding="utf-8")
     with pytest.raises(SettingsError, match="PROMPTS_FILE"):
         Prompts.load(file)
+
+
+def test_a_summary_of_what_was_before_is_part_of_the_one_system_message() -> None:
+    history: list[AnyMessage] = [SystemMessage("it was about cats"), HumanMessage("And dogs?"), AIMessage("Less.")]
+    first, *rest = Prompts().answer("Why?", [], history)
+    assert "Earlier in this conversation: it was about cats" in first.text
+    assert [message.type for message in rest] == ["human", "ai", "human"]
+    for messages in (Prompts().condense("Why?", history), Prompts().summary(history)):
+        assert [message.type for message in messages] == ["system", "human"]
+        assert "Earlier in this conversation: it was about cats\nUser: And dogs?" in messages[1].text
