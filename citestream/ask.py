@@ -15,6 +15,7 @@ from graph.resources import Resources, open_resources
 from graph.settings import Settings
 from graph.state.context import TurnContext
 from graph.state.evidence import Citation
+from ingest.terminal import shown, shown_text
 
 MARKS = {"exact": "✓ exact", "supported": "≈ supported", "unsupported": "✗ unsupported"}
 
@@ -58,7 +59,7 @@ class _Printer:
         elif event == "citation":
             self._citations.append(data)  # type: ignore[arg-type]  # the payload of that event
         elif event == "message":
-            sys.stdout.write(str(data["delta"]))
+            sys.stdout.write(shown_text(str(data["delta"])))
             sys.stdout.flush()
 
     def print_sources(self) -> None:
@@ -66,12 +67,12 @@ class _Printer:
         cited = {citation["index"] for citation in self._citations}
         for source in self._sources:
             if source["index"] in cited:
-                self._out.print(f"\\[{source['index']}] [bold]{escape(_place(source))}[/]", highlight=False)
+                self._out.print(f"\\[{source['index']}] [bold]{escape(shown(_place(source)))}[/]", highlight=False)
                 for citation in self._citations:
                     if citation["index"] == source["index"]:
                         quote = " ".join(citation["quote"].split())
                         line = f"    {MARKS[citation['verified']]}: “{quote}”"
-                        self._out.print(escape(line), highlight=False)
+                        self._out.print(escape(shown_text(line)), highlight=False)
 
 
 def _place(source: Source) -> str:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli import index_app, ingest_command
+from graph.limits import DEFAULT_COLLECTION, MAX_QUESTION_CHARS
+from ingest.cli import failure_of, index_app, ingest_command
 
 app = typer.Typer(
     name="citestream",
@@ -29,17 +30,26 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [setting PORT]")] = None,
     data_dir: DataDir = None,
     model: Model = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Server processes; several need PostgreSQL and Redis. [setting WORKERS]")
+    ] = None,
+    worker_fds: Annotated[tuple[int, int] | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve the page and the HTTP API."""
     from graph.settings import Settings
     from server.serve import serve as run_server
+    from server.serve import serve_as_worker
 
-    run_server(Settings.load(host=host, port=port, data_dir=data_dir, model=model))
+    settings = Settings.load(host=host, port=port, data_dir=data_dir, model=model, workers=workers)
+    if worker_fds is None:
+        run_server(settings)
+    else:
+        serve_as_worker(settings, *worker_fds)
 
 
 @app.command()
 def ask(
-    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What you want to know.")],
     collection: Annotated[list[str] | None, typer.Option("--collection", help="Collection to search.")] = None,
     top_k: Annotated[int | None, typer.Option("--top-k", min=1, max=20, help="Passages to read.")] = None,
     data_dir: DataDir = None,
@@ -52,8 +62,10 @@ def ask(
     from graph.settings import Settings
     from graph.state.context import TurnContext
 
+    if not 0 < len(question.strip()) <= MAX_QUESTION_CHARS:
+        raise typer.BadParameter(f"a question has 1 to {MAX_QUESTION_CHARS:,} characters.", param_hint="QUESTION")
     settings = Settings.load(data_dir=data_dir, model=model)
-    asyncio.run(answer(settings, question, TurnContext(collections=collection or ["default"], top_k=top_k)))
+    asyncio.run(answer(settings, question, TurnContext(collections=collection or [DEFAULT_COLLECTION], top_k=top_k)))
 
 
 @app.command()
@@ -68,6 +80,7 @@ def main() -> None:
 
     try:
         app()
-    except CitestreamError as exc:
-        sys.stderr.write(f"citestream: {exc.message}\n")
-        sys.exit(1)
+    except (CitestreamError, OSError) as exc:
+        message, code = failure_of(exc)
+        sys.stderr.write(f"citestream: {message}\n")
+        sys.exit(code)

@@ -8,22 +8,21 @@ from fastapi import FastAPI
 
 from graph.settings import Settings
 from server.body_limit import BodyLimit
+from server.bus import open_bus
+from server.conductor import Graph
 from server.database import open_database
 from server.errors import install_error_handlers
 from server.eventlog import open_event_log
+from server.history import Histories
 from server.logs import RequestLog
-from server.record import CONTRACT_VERSION, Failure
-from server.routes import chat, health, library, page, runs, sources, threads
-from server.runs import Graph, open_runs
+from server.record import CONTRACT_VERSION
+from server.routes import chat, health, library, metrics, page, runs, sources, threads
+from server.runs import open_runs
+from server.shelf import open_shelf
 from server.state import AppState, Backend
+from server.summaries import Summaries
 from server.threads import Threads
-
-EVENTS_URL = "memory://"
-ABANDONED: Failure = {
-    "code": "server_restart",
-    "message": "the server stopped while it answered. Ask again.",
-    "retryable": True,
-}
+from server.workers import Workers
 
 
 def create_app(settings: Settings, resources: Backend | None = None, graph: Graph | None = None) -> FastAPI:
@@ -43,7 +42,7 @@ def build_app(opening: Callable[[], AbstractAsyncContextManager[AppState]]) -> F
     # Swagger's pages would load scripts from another host.
     app = FastAPI(title="citestream", version=f"v{CONTRACT_VERSION}", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_error_handlers(app)
-    for module in (chat, runs, threads, sources, library, health):
+    for module in (chat, runs, threads, sources, library, health, metrics):
         app.include_router(module.router)
     app.router.routes.extend(page.build_page_routes(page.STATIC))
     app.add_middleware(BodyLimit)
@@ -60,10 +59,16 @@ async def open_state(
         if resources is None:
             resources = await stack.enter_async_context(_open_resources(settings))
         graph = graph or _build_graph(resources)
-        store = Threads(await stack.enter_async_context(open_database(settings.data_dir)))
-        await store.fail_running(ABANDONED)
-        event_log = await stack.enter_async_context(open_event_log(EVENTS_URL))
-        runs = open_runs(graph, resources.model_name, store, event_log, settings.disconnect_grace_s)
+        engine = await stack.enter_async_context(open_database(settings))
+        store = Threads(engine)
+        events_url = settings.events_url.get_secret_value()
+        event_log = await stack.enter_async_context(open_event_log(events_url))
+        bus = await stack.enter_async_context(open_bus(events_url))
+        histories = Histories(store, await stack.enter_async_context(open_shelf(events_url)))
+        summaries = Summaries(store, resources.summarizer, settings.history_budget_tokens)
+        runs = open_runs(
+            graph, resources.model_name, store, histories, summaries, event_log, bus, Workers(engine), settings
+        )
         yield AppState(resources, store, event_log, await stack.enter_async_context(runs))
 
 

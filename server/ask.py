@@ -5,14 +5,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json, StringConstraints, model_validator
 
 from graph.library import FILTER_KEYS
+from graph.limits import DEFAULT_COLLECTION, MAX_NAME_CHARS, MAX_QUESTION_CHARS
 from graph.state.context import TurnContext
 
-MAX_QUESTION_CHARS = 8_000
 MAX_HISTORY_MESSAGES = 200
 MAX_HISTORY_CHARS = 32_000
 MAX_COLLECTIONS = 20
-MAX_NAME_CHARS = 200
-DEFAULT_COLLECTION = "default"
 
 OnDisconnect = Literal["cancel", "continue"]
 
@@ -64,6 +62,10 @@ class Ask(BaseModel):
     run_id: RunId | None = Field(
         default=None, description="Made by the client, to find this run again and never start it twice."
     )
+    replace: Name | None = Field(
+        default=None,
+        description="Message id of an answer of the thread: ask in its place. It leaves, with all after it.",
+    )
     history: History | None = Field(
         default=None, description="Earlier messages of a conversation that is not to be stored here."
     )
@@ -93,6 +95,8 @@ class Ask(BaseModel):
     def _one_history(self) -> "Ask":
         if self.history is not None and self.thread_id is not None:
             raise ValueError("history and thread_id exclude each other: a thread has its own history")
+        if self.replace is not None and self.thread_id is None:
+            raise ValueError("replace needs the thread_id of the conversation that has the message")
         return self
 
     @property

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -13,6 +12,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
     Column,
+    Connection,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -21,16 +22,26 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
     event,
+    make_url,
+    text,
 )
+from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from graph.errors import SettingsError
+from graph.settings import Settings
 from server.errors import DatabaseNewer
 
 FILE_NAME = "threads.db"
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_TIMEOUT_MS = 5_000
+BUSY_TIMEOUT_MS = 3_000
+CONNECT_TIMEOUT_S = 5
+COMMAND_TIMEOUT_S = 8
+POOL_SIZE = 10
+"""Connections to PostgreSQL that a process keeps; under load it opens as many again."""
+MIGRATION_LOCK = 0x63697465
+"""PostgreSQL's advisory lock while a process migrates: "cite" in ASCII."""
 
 metadata = MetaData()
 threads = Table(
@@ -41,8 +52,13 @@ threads = Table(
     Column("title", String, nullable=False),
     Column("created_at", String, nullable=False),
     Column("updated_at", String, nullable=False),
+    Column("version", Integer, nullable=False, server_default="0"),
+    Column("summary", Text),
+    Column("summary_position", Integer),
     Index("threads_newest", "owner", "updated_at", "id"),
 )
+"""`version` grows whenever the history that a new turn sees changes. `summary` tells the turns up to and with the
+position `summary_position`."""
 turns = Table(
     "turns",
     metadata,
@@ -66,50 +82,101 @@ turns = Table(
     Column("error", JSON(none_as_null=True)),
     Column("last_event", Integer, nullable=False),
     Column("created_at", String, nullable=False),
+    Column("worker", String),
+    Column("replaces", Integer),
     UniqueConstraint("owner", "run_id", name="turns_run"),
     Index("turns_of_thread", "thread_id", "position"),
+    Index(
+        "turns_running", "status", sqlite_where=text("status = 'running'"), postgresql_where=text("status = 'running'")
+    ),
     sqlite_autoincrement=True,
 )
-"""Times are ISO 8601 in UTC with microseconds, so that they sort as text."""
+"""Times are ISO 8601 in UTC with microseconds, so that they sort as text. `worker` is the server process that answers;
+`replaces` the position of the turn that this one takes the place of, with all that followed it."""
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("host", String, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("seen_at", Float, nullable=False),
+)
+"""Server processes; `seen_at` is in seconds of the Unix epoch, by the database's clock."""
 
 
 @asynccontextmanager
-async def open_database(data_dir: Path) -> AsyncGenerator[AsyncEngine]:
-    """The conversations' database in `data_dir`, made or migrated when needed.
+async def open_database(settings: Settings) -> AsyncGenerator[AsyncEngine]:
+    """The conversations' database, made or migrated when needed.
 
-    Raises DatabaseNewer when a newer citestream wrote it.
+    Raises DatabaseNewer when a newer citestream wrote it, and SettingsError when it cannot be reached.
     """
-    path = data_dir / FILE_NAME
-    await anyio.to_thread.run_sync(migrate, path)
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
-    event.listen(engine.sync_engine, "connect", _set_pragmas)
+    engine = _engine(settings)
     try:
+        await _migrate(engine)
         yield engine
     finally:
         await engine.dispose()
 
 
-def migrate(path: Path) -> None:
-    """Bring the database at `path` to the newest schema. Raises DatabaseNewer."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _engine(settings: Settings) -> AsyncEngine:
+    if settings.database_url is None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(f"sqlite+aiosqlite:///{settings.data_dir / FILE_NAME}")
+        event.listen(engine.sync_engine, "connect", _set_pragmas)
+        return engine
+    try:
+        url = make_url(settings.database_url.get_secret_value())
+    except ArgumentError:
+        raise SettingsError("CITESTREAM_DATABASE_URL is no URL. Write postgresql://USER:PASSWORD@HOST/NAME.") from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise SettingsError(
+            f"CITESTREAM_DATABASE_URL: {url.get_backend_name()}:// is not known. Write "
+            "postgresql://USER:PASSWORD@HOST/NAME, or leave it out for SQLite."
+        )
+    query = {("ssl" if key == "sslmode" else key): value for key, value in url.query.items()}
+    try:
+        return create_async_engine(
+            url.set(drivername="postgresql+asyncpg", query=query),
+            pool_pre_ping=True,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_SIZE,
+            pool_timeout=CONNECT_TIMEOUT_S,
+            connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
+        )
+    except ModuleNotFoundError as exc:
+        raise SettingsError('CITESTREAM_DATABASE_URL needs asyncpg: pip install "citestream[postgres]".') from exc
+
+
+async def _migrate(engine: AsyncEngine) -> None:
+    """Bring the database to the newest schema. Raises DatabaseNewer, and SettingsError when it cannot be reached."""
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(migrate)
+    except (OSError, TimeoutError, DatabaseError) as exc:
+        where = engine.url.render_as_string(hide_password=True)
+        raise SettingsError(
+            f"the database {where} cannot be reached or used ({type(exc).__name__}). "
+            "Check that it runs, and CITESTREAM_DATABASE_URL or CITESTREAM_DATA_DIR."
+        ) from exc
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the schema up to date inside the connection's transaction. Raises DatabaseNewer."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    engine = create_engine(f"sqlite:///{path}")
-    event.listen(engine, "connect", _set_pragmas)
-    try:
-        with engine.begin() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
-            if found is not None and found not in known:
-                raise DatabaseNewer(
-                    f"{path} was written by a newer citestream (schema {found}). "
-                    "Upgrade citestream, or set CITESTREAM_DATA_DIR to another folder."
-                )
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    finally:
-        engine.dispose()
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found not in known:
+        where = connection.engine.url.render_as_string(hide_password=True)
+        raise DatabaseNewer(
+            f"{where} was written by a newer citestream (schema {found}). Upgrade citestream, or set "
+            "CITESTREAM_DATA_DIR or CITESTREAM_DATABASE_URL to another place."
+        )
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:

@@ -8,8 +8,15 @@ The server's own branch of the tree in graph/errors.py:
   + RunNotFound              run_not_found
   + EventNotFound            event_not_found
   + RunConflict              run_conflict
+  + MessageNotFound          message_not_found
+  + ThreadBusy               thread_busy
+  + TooManyRuns              too_many_runs
+  + RunTimeout               run_timeout
+  + ServerRestart            server_restart
   + ShuttingDown             shutting_down
+  + DatabaseUnavailable      database_unavailable
   + DatabaseNewer            database_newer
+  + EventsUnavailable        events_unavailable    (server/eventlog)
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,6 +39,7 @@ STATUS: Mapping[str, int] = {
     "collection_not_found": 404,
     "document_not_found": 404,
     "event_not_found": 404,
+    "message_not_found": 404,
     "not_found": 404,
     "run_not_found": 404,
     "source_not_found": 404,
@@ -40,6 +48,7 @@ STATUS: Mapping[str, int] = {
     "index_empty": 409,
     "index_mismatch": 409,
     "run_conflict": 409,
+    "thread_busy": 409,
     "body_too_large": 413,
     "invalid_request": 422,
     "database_newer": 500,
@@ -47,22 +56,30 @@ STATUS: Mapping[str, int] = {
     "settings_invalid": 500,
     "model_misbehaved": 502,
     "model_refused": 502,
+    "database_unavailable": 503,
+    "events_unavailable": 503,
     "index_locked": 503,
     "index_unusable": 503,
     "model_rate_limited": 503,
     "model_unavailable": 503,
     "server_restart": 503,
     "shutting_down": 503,
+    "too_many_runs": 503,
     "model_timeout": 504,
+    "run_timeout": 504,
 }
 """Every code that a client can meet, in `failed` events as well, and its HTTP status."""
 
 RETRY_AFTER_S: Mapping[str, int] = {
+    "database_unavailable": 5,
+    "events_unavailable": 5,
     "index_locked": 10,
     "index_unusable": 10,
     "model_rate_limited": 20,
     "model_unavailable": 5,
     "shutting_down": 5,
+    "thread_busy": 2,
+    "too_many_runs": 2,
 }
 """Codes sent with `Retry-After`, and its seconds."""
 
@@ -119,6 +136,52 @@ class RunConflict(CitestreamError):
         super().__init__(f"the run {run_id!r} answers another question. Choose a new run_id for a new question.")
 
 
+class MessageNotFound(CitestreamError):
+    """A turn that is to be replaced is not in the thread."""
+
+    code = "message_not_found"
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(f"the thread has no message {message_id[:80]!r}. Read the thread again for what it holds now.")
+
+
+class ThreadBusy(CitestreamError):
+    """A thread is still answering and takes no further question."""
+
+    code = "thread_busy"
+    retryable = True
+
+
+class TooManyRuns(CitestreamError):
+    """The process works on as many answers as it may."""
+
+    code = "too_many_runs"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("the server is answering as many questions as it can. Ask again in a moment.")
+
+
+class RunTimeout(CitestreamError):
+    """A run took longer than a run may."""
+
+    code = "run_timeout"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("the answer took too long. Ask again, or raise CITESTREAM_RUN_TIMEOUT_S.")
+
+
+class ServerRestart(CitestreamError):
+    """The process that answered has died."""
+
+    code = "server_restart"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("the server stopped while it answered. Ask again.")
+
+
 class ShuttingDown(CitestreamError):
     """The server is about to stop."""
 
@@ -127,6 +190,18 @@ class ShuttingDown(CitestreamError):
 
     def __init__(self) -> None:
         super().__init__("the server is shutting down. Ask again in a moment.")
+
+
+class DatabaseUnavailable(CitestreamError):
+    """The database of the conversations does not answer, is locked or full."""
+
+    code = "database_unavailable"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database of the conversations does not answer. Try again; the operator finds the reason in the log."
+        )
 
 
 class DatabaseNewer(CitestreamError):

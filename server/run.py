@@ -6,21 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import anyio
 import orjson
 import structlog
 
 from graph.errors import CitestreamError
 from server.ask import Ask
-from server.errors import INTERNAL_MESSAGE, ShuttingDown
+from server.errors import INTERNAL_MESSAGE, RunTimeout, ShuttingDown
 from server.record import Failure, Record, Timings
 from server.sse import encode_json
+from server.threads import Place
 
 log = structlog.get_logger(__name__)
 
 INTERNAL_FAILURE: Failure = {"code": "internal", "message": INTERNAL_MESSAGE, "retryable": False}
+READER_ELSEWHERE_S = 8.0
+"""How long a reader in another process counts after that process last spoke of it."""
 
-StopReason = Literal["asked", "left", "shutdown"]
+StopReason = Literal["asked", "interrupted", "left", "shutdown", "timeout"]
 
 
 @dataclass(eq=False)
@@ -30,6 +32,10 @@ class Run:
     ask: Ask
     record: Record
     disconnect_grace_s: float
+    place: Place | None = None
+    """Where its turn stands; None for a stateless run."""
+    thread_version: int = 0
+    """The version of its thread when its turn came."""
     started_at: float = field(default_factory=time.monotonic)
     first_text_at: float | None = None
     turn: Mapping[str, Any] | None = None
@@ -38,7 +44,8 @@ class Run:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     readers: int = 0
-    _waiting: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    _elsewhere: dict[str, float] = field(default_factory=dict)
+    """Worker id -> until when its readers count."""
     _grace: asyncio.TimerHandle | None = None
 
     def stop(self, reason: StopReason) -> None:
@@ -46,63 +53,85 @@ class Run:
         if self.stop_reason is None:
             self.stop_reason = reason
             self.stopping.set()
-            self._waiting.cancel()
 
     def join(self) -> None:
         """One more reader."""
         self.readers += 1
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
+        self._cancel_grace()
 
     def leave(self) -> None:
         """One reader less; the last one stops the run after the grace, unless the run goes on by itself."""
         self.readers -= 1
-        if self.readers or self.ended.is_set() or self.ask.on_disconnect == "continue":
-            return
-        if self.disconnect_grace_s == 0:
-            self.stop("left")
-        else:
-            loop = asyncio.get_running_loop()
-            self._grace = loop.call_later(self.disconnect_grace_s, self.stop, "left")
+        self._check_readers()
+
+    def join_elsewhere(self, worker: str) -> None:
+        """Another process has a reader, or still has it."""
+        self._elsewhere[worker] = time.monotonic() + READER_ELSEWHERE_S
+        self._cancel_grace()
+
+    def leave_elsewhere(self, worker: str) -> None:
+        """The last reader of another process has left."""
+        if self._elsewhere.pop(worker, None) is not None:
+            self._check_readers()
+
+    def forget_silent_workers(self) -> None:
+        """Do not wait for the readers of processes that have stopped speaking of them."""
+        now = time.monotonic()
+        for worker in [worker for worker, until in self._elsewhere.items() if until < now]:
+            self.leave_elsewhere(worker)
 
     def end(self) -> None:
         """The terminal event is in the log."""
-        if self._grace is not None:
-            self._grace.cancel()
+        self._cancel_grace()
         self.ended.set()
-
-    async def wait_for_turn(self, lock: anyio.Lock) -> bool:
-        """Acquire the lock of the thread; False when the run was stopped before."""
-        with self._waiting:
-            await lock.acquire()
-            return True
-        return False
 
     def conclude(self, record: Record, failure: Failure | None) -> tuple[str, bytes]:
         """Add the terminal event to a copy of `record`, which becomes the run's; returns its payload too."""
-        event, data = self._terminal(record, failure)
-        line = encode_json(data)
-        self.record = replace(record)
-        self.record.add(event, orjson.loads(line))
-        return event, line
+        return self._finish(record, *self._terminal(record, failure))
 
-    def _terminal(self, record: Record, failure: Failure | None) -> tuple[str, dict[str, Any]]:
-        if self.turn is not None and failure is None and (self.stop_reason is None or record.answer):
-            return "done", record.done_event(self.turn["status"], self.turn, self.timings())
-        if self.stop_reason == "shutdown" and not record.answer:
-            return "failed", record.failed_event(failure_of(ShuttingDown()))
-        if self.stop_reason is not None:
-            return "done", record.done_event("stopped", self.turn, self.timings())
-        if record.answer:
-            return "done", record.done_event("incomplete", self.turn, self.timings())
-        return "failed", record.failed_event(failure or INTERNAL_FAILURE)
+    def abandon(self, record: Record, failure: Failure) -> tuple[str, bytes]:
+        """The same for a run that somebody else has already given up: it failed, whatever it has shown."""
+        return self._finish(record, "failed", record.failed_event(failure))
 
     def timings(self) -> Timings:
         """How long it took until now."""
         first = self.first_text_at
         ttft_ms = None if first is None else round((first - self.started_at) * 1000)
         return {"ttft_ms": ttft_ms, "total_ms": round((time.monotonic() - self.started_at) * 1000)}
+
+    def _finish(self, record: Record, event: str, data: dict[str, Any]) -> tuple[str, bytes]:
+        line = encode_json(data)
+        self.record = replace(record)
+        self.record.add(event, orjson.loads(line))
+        return event, line
+
+    def _terminal(self, record: Record, failure: Failure | None) -> tuple[str, dict[str, Any]]:
+        reason, turn = self.stop_reason, self.turn
+        if reason == "timeout" and failure is None:
+            failure = failure_of(RunTimeout())
+        if reason == "shutdown" and not record.answer:
+            failure = failure_of(ShuttingDown())
+        if failure is None and turn is not None and (reason is None or record.answer):
+            return "done", record.done_event(turn["status"], turn, self.timings())
+        if reason in ("asked", "interrupted", "left", "shutdown") and (record.answer or reason != "shutdown"):
+            return "done", record.done_event("stopped", turn, self.timings())
+        if record.answer:
+            return "done", record.done_event("incomplete", turn, self.timings())
+        return "failed", record.failed_event(failure or INTERNAL_FAILURE)
+
+    def _check_readers(self) -> None:
+        if self.readers or self._elsewhere or self.ended.is_set() or self.ask.on_disconnect == "continue":
+            return
+        if self.disconnect_grace_s == 0:
+            self.stop("left")
+        else:
+            self._cancel_grace()
+            self._grace = asyncio.get_running_loop().call_later(self.disconnect_grace_s, self.stop, "left")
+
+    def _cancel_grace(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
 
 
 def failure_of(exc: BaseException) -> Failure:

@@ -1,54 +1,44 @@
 """Runs: a question on its way to an answer, in a task of its own. Connections only read what it logs."""
 
 import asyncio
-import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any, cast
-from weakref import WeakValueDictionary
 
-import anyio
 import orjson
 import structlog
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
-from langchain_core.runnables.schema import StreamEvent
-from langgraph.graph.state import CompiledStateGraph
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
-from graph.events import stop_event
-from graph.state.context import TurnContext
+from graph.settings import Settings
 from server.ask import Ask
-from server.errors import RunConflict, RunNotFound, ShuttingDown, ThreadNotFound
-from server.eventlog import EventLog, LogGone
+from server.bus import Bus
+from server.conductor import Conductor, Graph
+from server.errors import (
+    DatabaseUnavailable,
+    RunConflict,
+    RunNotFound,
+    ServerRestart,
+    ShuttingDown,
+    TooManyRuns,
+)
+from server.eventlog import EventLog, EventsUnavailable, LogEnded, LogGone
+from server.history import Histories
+from server.metrics import ACTIVE_READERS, ACTIVE_RUNS, DROPPED_READERS
 from server.reader import Reader
 from server.record import Failure, Record, now
-from server.run import Run, failure_of
+from server.run import Run, StopReason, failure_of
 from server.sse import encode_json
+from server.summaries import Summaries
 from server.threads import Threads
+from server.workers import BEAT_S, Workers
 
 log = structlog.get_logger(__name__)
 
-STOP_PATIENCE_S = 2.0
-"""How long the graph may take to end by itself once it was asked to stop."""
-CANCEL_INTERVAL_S = 0.05
-"""A single cancel can get lost between LangGraph's tasks, so it is repeated until the task has ended."""
-CLIENT_EVENTS = frozenset({"status", "source", "message", "reasoning", "citation", "suggest"})
-
-
-Graph = CompiledStateGraph[Any, TurnContext, Any, Any]
-
-
-@dataclass(eq=False)
-class _Queue:
-    """Runs of one thread wait here, in the order in which they were started."""
-
-    door: anyio.Lock = field(default_factory=anyio.Lock)
-    """Held while a turn is stored as running, so that turns are stored in that order too."""
-    turn: anyio.Lock = field(default_factory=anyio.Lock)
-    """Held until the turn is stored as ended."""
+SERVER_RESTART: Failure = {"code": ServerRestart.code, "message": ServerRestart().message, "retryable": True}
+STOP_ELSEWHERE_S = 15.0
+"""How long to wait for the end of a run that another process was asked to stop."""
 
 
 class Runs:
@@ -59,20 +49,30 @@ class Runs:
         graph: Graph,
         model_name: str,
         threads: Threads,
+        histories: Histories,
+        summaries: Summaries,
         event_log: EventLog,
+        bus: Bus,
+        workers: Workers,
+        settings: Settings,
         tasks: asyncio.TaskGroup,
-        disconnect_grace_s: float,
     ) -> None:
         self.closing = False
-        self._graph = graph
         self._model_name = model_name
         self._threads = threads
+        self._histories = histories
+        self._summaries = summaries
         self._log = event_log
+        self._bus = bus
+        self._workers = workers
+        self._settings = settings
         self._tasks = tasks
-        self._disconnect_grace_s = disconnect_grace_s
         self._active: dict[str, Run] = {}
-        self._queues: WeakValueDictionary[str, _Queue] = WeakValueDictionary()
+        self._conductor = Conductor(graph, threads, histories, event_log, workers.id, settings, self._active.get)
+        self._over = asyncio.Event()
         self._readers = 0
+        self._reading_elsewhere: Counter[str] = Counter()
+        """Run id -> readers here of a run that another process may be working on."""
 
     async def find(self, ask: Ask) -> str | None:
         """The run that this ask already has. Raises RunConflict when its run_id answers another question."""
@@ -87,9 +87,15 @@ class Runs:
         return ask.run_id
 
     async def start(self, ask: Ask) -> str:
-        """Start a run for an ask that was checked, and return its id. Raises ShuttingDown and RunConflict."""
+        """Start a run for an ask that was checked, and return its id; its turn is stored as running.
+
+        Raises ShuttingDown, TooManyRuns, RunConflict, ThreadNotFound, MessageNotFound, ThreadBusy, DatabaseUnavailable
+        and EventsUnavailable.
+        """
         if self.closing:
             raise ShuttingDown
+        if len(self._active) >= self._settings.max_runs:
+            raise TooManyRuns
         record = Record(
             run_id=ask.run_id or uuid.uuid4().hex,
             thread_id=None if ask.stateless else ask.thread_id or uuid.uuid4().hex,
@@ -98,12 +104,27 @@ class Runs:
             created_at=now(),
             model=self._model_name,
         )
-        header = {"question": record.question, "created_at": record.created_at.isoformat()}
+        header = {
+            "question": record.question,
+            "created_at": record.created_at.isoformat(),
+            "worker": self._workers.id,
+        }
         if not await self._log.create(record.run_id, header):
             # Another request with this run_id came first.
             return await self.find(ask) or record.run_id
-        run = Run(ask, record, self._disconnect_grace_s)
+        run = Run(ask, record, self._settings.disconnect_grace_s)
         self._active[record.run_id] = run
+        ACTIVE_RUNS.inc()
+        try:
+            await self._interrupt_others(ask)
+            await self._store_begin(run)
+        except IntegrityError:
+            # Its log has expired, its turn has not.
+            await self._give_up(run)
+            return await self.find(ask) or record.run_id
+        except BaseException:
+            await self._give_up(run)
+            raise
         self._tasks.create_task(self._conduct(run), name=f"run {record.run_id}")
         return record.run_id
 
@@ -112,60 +133,186 @@ class Runs:
         run = self._active.get(run_id)
         if run is not None:
             run.join()
+        else:
+            self._join_elsewhere(run_id)
         self._readers += 1
+        ACTIVE_READERS.inc()
         log.info("stream_opened", run_id=run_id, active=self._readers)
 
         def on_leave() -> None:
             self._readers -= 1
+            ACTIVE_READERS.dec()
             log.info("stream_closed", run_id=run_id, active=self._readers)
             if run is not None:
                 run.leave()
+            else:
+                self._leave_elsewhere(run_id)
 
-        return Reader(self._log, run_id, after, on_leave)
+        return Reader(self._log, run_id, after, on_leave, DROPPED_READERS.inc)
 
     async def record(self, run_id: str) -> Record:
-        """What is known of a run now: from its task, its log or its stored turn. Raises RunNotFound."""
+        """What is known of a run now: from its task, its stored turn or its log. Raises RunNotFound."""
         if run_id in self._active:
             return self._active[run_id].record
-        stored = await self._threads.turn(run_id) or await self._logged(run_id)
+        if run_id in self._conductor.unsaved:
+            return self._conductor.unsaved[run_id]
+        stored = await self._threads.turn(run_id)
+        if stored is None or stored.running:
+            # The log of a run that another process is working on knows more than its turn.
+            stored = await self._logged(run_id) or stored
         if stored is None:
             raise RunNotFound(run_id)
         return stored
 
-    async def stop(self, run_id: str) -> Record:
+    async def stop(self, run_id: str, reason: StopReason = "asked") -> Record:
         """Stop a run and wait for its end. One that has ended stays as it is. Raises RunNotFound."""
         run = self._active.get(run_id)
         if run is not None:
-            run.stop("asked")
+            run.stop(reason)
             await run.ended.wait()
             return run.record
-        return await self.record(run_id)
+        record = await self.record(run_id)
+        if record.running:
+            await self._tell("stop", run_id, reason)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._read_to_end(run_id), STOP_ELSEWHERE_S)
+            record = await self.record(run_id)
+        return record
 
     async def erase_thread(self, thread_id: str) -> None:
         """Stop what runs in a thread, then erase it with its events. Raises ThreadNotFound."""
         await self._threads.thread(thread_id)
-        while running := [run for run in self._active.values() if run.record.thread_id == thread_id]:
-            for run in running:
-                run.stop("asked")
-            for run in running:
-                await run.ended.wait()
+        while running := await self._threads.running(thread_id):
+            for run_id in running:
+                await self.stop(run_id)
+            await self.bury_the_dead()
         for run_id in await self._threads.delete(thread_id):
             await self._log.drop(run_id)
+        await self._histories.forget(thread_id)
 
     async def close(self) -> None:
-        """Take no more runs and end the active ones; what they have written is kept."""
+        """Take no more runs, let the active ones end by themselves for the grace, then end them; all is kept."""
         self.closing = True
-        running = list(self._active.values())
-        for run in running:
+        ends = [asyncio.create_task(run.ended.wait()) for run in self._active.values()]
+        if not ends:
+            return
+        await asyncio.wait(ends, timeout=self._settings.shutdown_grace_s)
+        for run in list(self._active.values()):
             run.stop("shutdown")
-        for run in running:
-            await run.ended.wait()
+        await asyncio.wait(ends)
+
+    async def tend(self) -> None:
+        """What a process does all the time: show that it lives, end the runs of the dead, store what was not stored."""
+        while not await self._is_over(BEAT_S):
+            try:
+                await self._workers.beat()
+                await self.bury_the_dead()
+                await self._conductor.save_again()
+            except (DatabaseUnavailable, EventsUnavailable) as exc:
+                log.warning("tending_failed", code=exc.code)
+            except Exception as exc:  # it must go on: others would take this process for dead
+                log.error("tending_failed", exc_info=exc)
+            for run in list(self._active.values()):
+                run.forget_silent_workers()
+            for run_id in list(self._reading_elsewhere):
+                await self._tell("reading", run_id)
+
+    def stop_tending(self) -> None:
+        """Let `tend` return after its round; a cancel would leave the database driver's threads behind."""
+        self._over.set()
+
+    async def _is_over(self, within_s: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._over.wait()
+        return self._over.is_set()
+
+    async def listen(self) -> None:
+        """Do what other processes ask for, until cancelled."""
+        await self._bus.listen(self._hear)
+
+    def _hear(self, message: Mapping[str, str]) -> None:
+        run = self._active.get(message.get("run_id", ""))
+        match message:
+            case _ if run is None:
+                return
+            case {"kind": "stop", "reason": "asked" | "interrupted" as reason}:
+                run.stop(reason)
+            case {"kind": "reading", "worker": worker}:
+                run.join_elsewhere(worker)
+            case {"kind": "left", "worker": worker}:
+                run.leave_elsewhere(worker)
+
+    async def bury_the_dead(self) -> None:
+        """End the runs of processes that died: the stored turns first, then the logs."""
+        await self._workers.bury()
+        for run_id in await self._threads.fail_orphans(SERVER_RESTART):
+            log.warning("run_orphaned", run_id=run_id)
+        living = await self._workers.living()
+        for run_id, header in (await self._log.running()).items():
+            if header.get("worker") not in living:
+                await self._end_log(run_id)
+
+    async def _end_log(self, run_id: str) -> None:
+        """Append the terminal event of a run whose process died, unless it did so itself."""
+        with suppress(LogGone, LogEnded):
+            failed: dict[str, object] = dict(SERVER_RESTART)
+            count, _ = await self._log.size(run_id)
+            if count:
+                begin = orjson.loads((await self._log.read(run_id, 0))[0].data)
+                failed["message_id"] = begin["message_id"]
+            await self._log.append(run_id, "failed", encode_json(failed), last=True)
+
+    async def _conduct(self, run: Run) -> None:
+        structlog.contextvars.bind_contextvars(run_id=run.record.run_id)
+        try:
+            await self._conductor.conduct(run)
+            if run.record.thread_id is not None and run.record.answer:
+                self._summaries.look_after(run.record.thread_id)
+        except Exception as exc:  # noqa: BLE001  # the edge of a run: nothing may end the other ones
+            failure_of(exc)
+            await self._drop_log(run)
+        finally:
+            self._forget(run)
+
+    async def _give_up(self, run: Run) -> None:
+        """Undo the beginning of a run whose turn could not be stored."""
+        await self._drop_log(run)
+        self._forget(run)
+
+    async def _drop_log(self, run: Run) -> None:
+        with suppress(EventsUnavailable):
+            await self._log.drop(run.record.run_id)
+
+    def _forget(self, run: Run) -> None:
+        del self._active[run.record.run_id]
+        ACTIVE_RUNS.dec()
+        run.end()
+
+    async def _store_begin(self, run: Run) -> None:
+        if run.record.thread_id is not None:
+            run.place = await self._threads.begin_turn(
+                run.record,
+                self._workers.id,
+                new_thread=run.ask.thread_id is None,
+                replaces=run.ask.replace,
+                on_busy=self._settings.on_busy,
+            )
+
+    async def _interrupt_others(self, ask: Ask) -> None:
+        """Where a new question interrupts, stop what its thread is answering."""
+        if self._settings.on_busy == "interrupt" and ask.thread_id is not None:
+            for run_id in await self._threads.running(ask.thread_id):
+                await self.stop(run_id, "interrupted")
 
     async def _logged(self, run_id: str) -> Record | None:
-        """The record of a run without a stored turn, folded from its log."""
+        """The record of a run folded from its log: of a stateless one, or of one in another process."""
         try:
             header = await self._log.header(run_id)
-            entries = await self._log.read(run_id, 0)
+            size, _ = await self._log.size(run_id)
+            entries = list(await self._log.read(run_id, 0))
+            while len(entries) < size:
+                entries += await self._log.read(run_id, len(entries))
         except LogGone:
             return None
         begin = orjson.loads(entries[0].data)
@@ -181,136 +328,55 @@ class Runs:
             record.add(entry.event, orjson.loads(entry.data))
         return record
 
-    async def _conduct(self, run: Run) -> None:
-        """From the first event to the terminal one. Stopping a run does not cancel this task."""
-        structlog.contextvars.bind_contextvars(run_id=run.record.run_id)
-        queue = self._queues.setdefault(run.record.thread_id or run.record.run_id, _Queue())
-        try:
-            async with queue.door:
-                failure = await self._open(run)
-            async with _turn_in(queue, run) as came:
-                if came and failure is None:
-                    failure = await self._supervise(run)
-                await self._close(run, failure)
-        except Exception as exc:  # noqa: BLE001  # the edge of a run: nothing may end the other ones
-            failure_of(exc)
-            await self._log.drop(run.record.run_id)
-        finally:
-            del self._active[run.record.run_id]
-            run.end()
+    async def _read_to_end(self, run_id: str) -> None:
+        after = 0
+        with suppress(LogGone):
+            while entries := await self._log.read(run_id, after):
+                after = entries[-1].number
 
-    async def _open(self, run: Run) -> Failure | None:
-        """Store the turn as running, then log the `run` event."""
-        failure = None
-        try:
-            await self._store_begin(run)
-        except (SQLAlchemyError, ThreadNotFound) as exc:
-            failure = failure_of(exc)
-        await self._append(run, "run", run.record.run_event())
-        return failure
+    def _join_elsewhere(self, run_id: str) -> None:
+        self._reading_elsewhere[run_id] += 1
+        if self._reading_elsewhere[run_id] == 1:
+            self._tasks.create_task(self._tell("reading", run_id))
 
-    async def _supervise(self, run: Run) -> Failure | None:
-        """Run the graph in a task of its own, and end that task when the run is stopped."""
-        work = asyncio.create_task(self._consume(run))
-        stopping = asyncio.create_task(run.stopping.wait())
-        try:
-            await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                await asyncio.wait({work}, timeout=STOP_PATIENCE_S)
-            while not work.done():
-                work.cancel()
-                await asyncio.wait({work}, timeout=CANCEL_INTERVAL_S)
-        finally:
-            stopping.cancel()
-            work.cancel()
-        if work.cancelled() or (error := work.exception()) is None:
-            return None
-        return failure_of(error)
+    def _leave_elsewhere(self, run_id: str) -> None:
+        self._reading_elsewhere[run_id] -= 1
+        if not self._reading_elsewhere[run_id]:
+            del self._reading_elsewhere[run_id]
+            self._tasks.create_task(self._tell("left", run_id))
 
-    async def _consume(self, run: Run) -> None:
-        """Iterate over the graph's events to the end, logging those that are for clients."""
-        stop_event.set(run.stopping)
-        question = {"messages": await self._messages(run)}
-        events = self._graph.astream_events(question, version="v2", stream_mode=["custom"], context=run.ask.context())
-        # It is a generator, though declared as an iterator.
-        async with aclosing(cast("AsyncGenerator[StreamEvent]", events)) as stream:
-            async for event in stream:
-                if event["parent_ids"]:
-                    continue
-                if event["event"] == "on_chain_stream":
-                    _, payload = event["data"]["chunk"]
-                    await self._relay(run, payload["event"], payload["data"])
-                elif event["event"] == "on_chain_end":
-                    self._take_turn(run, event["data"]["output"].get("turn"))
-
-    def _take_turn(self, run: Run, turn: Mapping[str, Any] | None) -> None:
-        run.turn = turn
-        if turn is not None:
-            run.record.query = turn.get("query")
-
-    async def _messages(self, run: Run) -> list[AnyMessage]:
-        """The conversation so far and the question."""
-        messages: list[AnyMessage] = []
-        if run.ask.history is not None:
-            roles = {"user": HumanMessage, "assistant": AIMessage}
-            messages = [roles[message.role](message.content) for message in run.ask.history]
-        elif run.ask.thread_id is not None:
-            for question, answer in await self._threads.history(run.ask.thread_id):
-                messages += [HumanMessage(question), AIMessage(answer)]
-        return [*messages, HumanMessage(run.ask.question)]
-
-    async def _relay(self, run: Run, event: str, data: Mapping[str, Any]) -> None:
-        """Log a node's event, unless it says nothing."""
-        if event not in CLIENT_EVENTS or data.get("delta") == "":
-            return
-        if event == "message" and run.first_text_at is None:
-            run.first_text_at = time.monotonic()
-        await self._append(run, event, data)
-
-    async def _append(self, run: Run, event: str, data: Mapping[str, Any]) -> None:
-        line = encode_json(data)
-        run.record.add(event, orjson.loads(line))
-        await self._log.append(run.record.run_id, event, line)
-
-    async def _close(self, run: Run, failure: Failure | None) -> None:
-        """Store what became of the turn, then log its terminal event."""
-        before = run.record
-        event, line = run.conclude(before, failure)
-        try:
-            await self._store_end(run.record)
-        except SQLAlchemyError as exc:
-            event, line = run.conclude(before, failure_of(exc))
-        await self._log.append(before.run_id, event, line, last=True)
-        log.info("run_ended", status=run.record.status, stop_reason=run.stop_reason, **run.timings())
-
-    async def _store_begin(self, run: Run) -> None:
-        if run.record.thread_id is not None:
-            await self._threads.begin_turn(run.record, new_thread=run.ask.thread_id is None)
-
-    async def _store_end(self, record: Record) -> None:
-        if record.thread_id is not None:
-            await self._threads.end_turn(record)
-
-
-@asynccontextmanager
-async def _turn_in(queue: _Queue, run: Run) -> AsyncGenerator[bool]:
-    """Wait until the runs before it in its thread are stored; False when it was stopped meanwhile."""
-    came = await run.wait_for_turn(queue.turn)
-    try:
-        yield came
-    finally:
-        if came:
-            queue.turn.release()
+    async def _tell(self, kind: str, run_id: str, reason: str = "") -> None:
+        message = {"kind": kind, "run_id": run_id, "worker": self._workers.id, "reason": reason}
+        with suppress(EventsUnavailable):
+            await self._bus.publish(message)
 
 
 @asynccontextmanager
 async def open_runs(
-    graph: Graph, model_name: str, threads: Threads, event_log: EventLog, disconnect_grace_s: float
+    graph: Graph,
+    model_name: str,
+    threads: Threads,
+    histories: Histories,
+    summaries: Summaries,
+    event_log: EventLog,
+    bus: Bus,
+    workers: Workers,
+    settings: Settings,
 ) -> AsyncGenerator[Runs]:
-    """The registry of runs; at the end all of them are ended and stored."""
+    """The registry of runs; at the end all of them are ended and stored. What dead processes left is ended first."""
     async with asyncio.TaskGroup() as tasks:
-        runs = Runs(graph, model_name, threads, event_log, tasks, disconnect_grace_s)
+        runs = Runs(graph, model_name, threads, histories, summaries, event_log, bus, workers, settings, tasks)
+        await workers.beat()
+        await runs.bury_the_dead()
+        tending = tasks.create_task(runs.tend(), name="tend")
+        listening = tasks.create_task(runs.listen(), name="listen")
         try:
             yield runs
         finally:
             await runs.close()
+            await summaries.close()
+            listening.cancel()
+            runs.stop_tending()
+            await asyncio.wait({tending})
+            with suppress(DatabaseUnavailable):
+                await workers.leave()

@@ -1,11 +1,16 @@
-"""The server process: uvicorn around the app, which says when it is ready and ends its runs before it goes."""
+"""The server process: uvicorn around the app, which says when it is ready and ends its runs before it goes.
+
+With several workers this process only watches them (server/supervise.py), and each of them is a server process.
+"""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
+from types import FrameType
 
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
@@ -16,6 +21,7 @@ from server.app import build_app, open_state
 from server.logs import set_up_logs
 from server.runs import Runs
 from server.state import AppState
+from server.supervise import Supervisor, check_shareable
 
 GRACEFUL_SHUTDOWN_S = 10
 
@@ -26,17 +32,38 @@ def serve(settings: Settings) -> None:
     Raises SettingsError, LibraryError or DatabaseNewer when the server cannot start.
     """
     set_up_logs(settings.log_level)
+    check_shareable(settings)
     with open_socket(settings.host, settings.port) as listener:
-        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-            signals = runner.run(_serve(settings, listener))
-        for number in signals:
-            signal.raise_signal(number)
+        if settings.workers > 1:
+            address = address_of(listener)
+            signals = Supervisor(settings, listener).run(lambda: _announce(address))
+        else:
+            signals = _run(settings, listener, _announce)
+    for number in signals[:1]:
+        signal.raise_signal(number)
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> list[int]:
+def serve_as_worker(settings: Settings, listener_fd: int, ready_fd: int) -> None:
+    """Serve on the socket of a supervisor, and tell it when ready by a byte. Raises what `serve` raises."""
+    set_up_logs(settings.log_level)
+
+    def tell_supervisor(_address: str) -> None:
+        os.write(ready_fd, b"r")
+        os.close(ready_fd)
+
+    with socket.socket(fileno=listener_fd) as listener:
+        _run(settings, listener, tell_supervisor)
+
+
+def _run(settings: Settings, listener: socket.socket, on_ready: Callable[[str], None]) -> list[int]:
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        return runner.run(_serve(settings, listener, on_ready))
+
+
+async def _serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str], None]) -> list[int]:
     # Opened here and not in the app's lifespan, whose errors uvicorn would turn into a logged traceback.
     async with open_state(settings) as state:
-        server = build_server(state, _announce)
+        server = build_server(state, on_ready)
         await server.serve(sockets=[listener])
         return server.signals
 
@@ -62,6 +89,13 @@ class Server(uvicorn.Server):
         self._on_ready = on_ready
         self.signals: list[int] = []
         """What ended it."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; a second signal ends the process at once."""
+        if self.should_exit:
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
+        super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:

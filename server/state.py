@@ -11,6 +11,7 @@ from starlette.requests import Request
 from graph.library import Library
 from server.eventlog import EventLog
 from server.runs import Runs
+from server.summaries import Summarize
 from server.threads import Threads
 
 LIBRARY_THREADS = 8
@@ -20,6 +21,10 @@ T = TypeVar("T")
 
 class Backend(Protocol):
     """What the server itself uses of `graph.resources.Resources`."""
+
+    @property
+    def summarizer(self) -> Summarize | None:
+        """What sums up turns that have become too old, where there is a language model."""
 
     @property
     def library(self) -> Library:

@@ -4,18 +4,25 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Any
 
 import anyio
+import structlog
 from sse_starlette import EventSourceResponse
+from sse_starlette.sse import SendTimeoutError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from server.errors import EventNotFound, RunNotFound
 from server.eventlog import Entry, LogGone
+from server.metrics import DROPPED_READERS
 from server.record import Record
 from server.sse import NDJSON, SSE, TEXT, choose_view, encode_json, encode_stream
 from server.state import AppState
 
+log = structlog.get_logger(__name__)
+
 PING_S = 15
+SEND_TIMEOUT_S = 10.0
+"""How long a client may take none of its bytes. What waits for it is bounded: uvicorn's 64 KiB and one event."""
 SHUTDOWN_GRACE_S = 8.0
 """How long a stream may go on once the server was told to stop: its run ends, and the reader sees how."""
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Content-Type-Options": "nosniff"}
@@ -44,13 +51,17 @@ class EventStream(EventSourceResponse):
             sep="\n",
             shutdown_event=anyio.Event(),
             shutdown_grace_period=SHUTDOWN_GRACE_S,
+            send_timeout=SEND_TIMEOUT_S,
         )
         self._leave = leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream."""
+        """Send the stream; a client that takes nothing is cut off, and may come back."""
         try:
             await super().__call__(scope, receive, send)
+        except SendTimeoutError:
+            log.warning("reader_dropped", after_s=SEND_TIMEOUT_S)
+            DROPPED_READERS.inc()
         finally:
             self._leave()
 

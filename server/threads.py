@@ -3,24 +3,35 @@
 import base64
 import binascii
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Row, Select, delete, insert, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+import anyio
+import structlog
+from sqlalchemy import ColumnElement, Row, Select, delete, insert, or_, select, tuple_, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from server.database import threads, turns
-from server.errors import InvalidRequest, ThreadNotFound
+from server.database import threads, turns, workers
+from server.errors import DatabaseUnavailable, InvalidRequest, MessageNotFound, ThreadBusy, ThreadNotFound
 from server.record import RUNNING, Failure, Record, now
+
+log = structlog.get_logger(__name__)
 
 LOCAL_OWNER = "local"
 TITLE_CHARS = 60
 ABANDONED_EVENT = 2**31 - 1
 """Number of the terminal event of a turn whose log died with its process: past all that were sent."""
-HISTORY_TURNS = 100
+HISTORY_TURNS = 400
 """Newest turns that a thread hands to a new one; the graph takes from them what fits its budget."""
+WRITE_PATIENCE_S = 5.0
+"""How long a write waits for those of its process before it; then for other processes (BUSY_TIMEOUT_MS)."""
+MAX_WAITING = 8
+"""Turns of one thread that may be running or waiting at a time."""
 
 _OUTCOME = (
     "query",
@@ -38,6 +49,8 @@ _OUTCOME = (
 )
 _ASKED = ("run_id", "thread_id", "message_id", "model", "question")
 
+OnBusy = Literal["queue", "reject", "interrupt"]
+
 
 @dataclass(frozen=True)
 class Thread:
@@ -50,57 +63,151 @@ class Thread:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a turn stands in its thread: after all turns of a lower position."""
+
+    position: int
+    replaces: int | None = None
+    """Position of the turn that leaves the thread, with all that followed it, once this one has an answer."""
+
+    @property
+    def history_end(self) -> int:
+        """Turns before this position are this one's history."""
+        return self.position if self.replaces is None else self.replaces
+
+
+class PastTurn(NamedTuple):
+    """A question and its answer."""
+
+    position: int
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class History:
+    """What was said in a thread, at one of its versions."""
+
+    version: int
+    turns: tuple[PastTurn, ...] = ()
+    """Ended turns with an answer, oldest first, at most HISTORY_TURNS of them."""
+    summary: str | None = None
+    """What the turns up to and with `summary_position` were about."""
+    summary_position: int = 0
+
+
+@dataclass(frozen=True)
 class Threads:
-    """The threads of one owner. What belongs to another owner is not found."""
+    """The threads of one owner. What belongs to another owner is not found.
+
+    Every method raises DatabaseUnavailable when the database does not answer within seconds.
+    """
 
     engine: AsyncEngine
     owner: str = LOCAL_OWNER
+    _writer: anyio.Lock = field(default_factory=anyio.Lock)
 
-    async def begin_turn(self, record: Record, *, new_thread: bool) -> None:
-        """Store a turn as running, and its thread when that is new. Raises ThreadNotFound."""
+    async def begin_turn(
+        self, record: Record, worker: str, *, new_thread: bool, replaces: str | None = None, on_busy: OnBusy = "queue"
+    ) -> Place:
+        """Store a turn as running, and its thread when that is new; `replaces` is a message id.
+
+        Raises ThreadNotFound, MessageNotFound and ThreadBusy.
+        """
         asked = {name: getattr(record, name) for name in _ASKED + _OUTCOME}
         at = _text(record.created_at)
-        async with self.engine.begin() as connection:
+        async with self._writing() as connection:
+            replaced = None
             if new_thread:
                 thread = {"id": record.thread_id, "owner": self.owner, "title": title_of(record.question)}
                 await connection.execute(insert(threads).values(**thread, created_at=at, updated_at=at))
-            elif (await connection.execute(self._update(record.thread_id).values(updated_at=at))).rowcount == 0:
-                raise ThreadNotFound(record.thread_id or "")
-            await connection.execute(insert(turns).values(**asked, owner=self.owner, created_at=at))
+            else:
+                await self._join(connection, record.thread_id or "", at, on_busy)
+                replaced = await self._position(connection, record.thread_id or "", replaces)
+            values = {**asked, "owner": self.owner, "created_at": at, "worker": worker, "replaces": replaced}
+            position = await connection.execute(insert(turns).values(**values).returning(turns.c.position))
+            return Place(position.scalar_one(), replaced)
 
-    async def end_turn(self, record: Record) -> None:
-        """Store what became of a turn. Nothing happens when its thread was deleted meanwhile."""
+    async def before(self, thread_id: str, place: Place) -> tuple[list[str], int]:
+        """Run ids of the turns before this one that have not ended, and the thread's version. Raises ThreadNotFound."""
+        waiting = (turns.c.status == RUNNING) & (turns.c.position < place.position)
+        joined = threads.outerjoin(turns, (turns.c.thread_id == threads.c.id) & waiting)
+        query = select(threads.c.version, turns.c.run_id).select_from(joined).order_by(turns.c.position)
+        query = query.where(threads.c.owner == self.owner, threads.c.id == thread_id)
+        async with self._reading() as connection:
+            rows = (await connection.execute(query)).all()
+        if not rows:
+            raise ThreadNotFound(thread_id)
+        return [row.run_id for row in rows if row.run_id is not None], rows[0].version
+
+    async def end_turn(self, record: Record, worker: str) -> int | None:
+        """Store what became of a turn; the thread's new version, None when it was not this worker's to end any more.
+
+        With an answer, it takes the place of what it replaces, in the same commit.
+        """
         mine = (turns.c.owner == self.owner) & (turns.c.run_id == record.run_id)
+        waiting = mine & (turns.c.status == RUNNING) & (turns.c.worker == worker)
         outcome = {name: getattr(record, name) for name in _OUTCOME}
-        async with self.engine.begin() as connection:
-            await connection.execute(update(turns).where(mine).values(**outcome))
-            await connection.execute(self._update(record.thread_id).values(updated_at=_text(now())))
+        ended = update(turns).where(waiting).values(**outcome).returning(turns.c.position, turns.c.replaces)
+        grown = self._update(record.thread_id).values(updated_at=_text(now()), version=threads.c.version + 1)
+        grown = grown.returning(threads.c.version, threads.c.summary_position)
+        async with self._writing() as connection:
+            row = (await connection.execute(ended)).one_or_none()
+            if row is None:
+                return None
+            thread = (await connection.execute(grown)).one()
+            if row.replaces is not None and record.answer:
+                gone = (turns.c.position >= row.replaces) & (turns.c.position < row.position)
+                await connection.execute(delete(turns).where(self._in_thread(record.thread_id), gone))
+                if (thread.summary_position or 0) >= row.replaces:
+                    await connection.execute(self._update(record.thread_id).values(summary=None, summary_position=None))
+            return int(thread.version)
 
     async def turn(self, run_id: str) -> Record | None:
         """The turn of a run, if it was stored."""
         query = select(turns).where(turns.c.owner == self.owner, turns.c.run_id == run_id)
-        async with self.engine.connect() as connection:
+        async with self._reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else _record(row)
 
     async def turns(self, thread_id: str) -> list[Record]:
         """All turns of a thread in order."""
-        async with self.engine.connect() as connection:
+        async with self._reading() as connection:
             rows = await connection.execute(self._turns(thread_id).order_by(turns.c.position))
             return [_record(row) for row in rows]
 
-    async def history(self, thread_id: str) -> list[tuple[str, str]]:
-        """Question and answer of the newest ended turns that have an answer, in order."""
-        query = self._turns(thread_id, turns.c.question, turns.c.answer)
+    async def running(self, thread_id: str) -> list[str]:
+        """Run ids of the turns of a thread that have not ended."""
+        query = self._turns(thread_id, turns.c.run_id).where(turns.c.status == RUNNING)
+        async with self._reading() as connection:
+            return list((await connection.execute(query)).scalars())
+
+    async def history(self, thread_id: str) -> History:
+        """What was said in a thread. Raises ThreadNotFound."""
+        of_thread = select(threads.c.version, threads.c.summary, threads.c.summary_position)
+        of_thread = of_thread.where(threads.c.owner == self.owner, threads.c.id == thread_id)
+        query = self._turns(thread_id, turns.c.position, turns.c.question, turns.c.answer)
         query = query.where(turns.c.status != RUNNING, turns.c.answer != "")
-        async with self.engine.connect() as connection:
+        async with self._reading() as connection:
+            # The version first: turns that end in between make the history newer than it says, never older.
+            thread = (await connection.execute(of_thread)).one_or_none()
             rows = await connection.execute(query.order_by(turns.c.position.desc()).limit(HISTORY_TURNS))
-            return [(row.question, row.answer) for row in rows][::-1]
+            past = tuple(PastTurn(row.position, row.question, row.answer) for row in rows)[::-1]
+        if thread is None:
+            raise ThreadNotFound(thread_id)
+        return History(thread.version, past, thread.summary, thread.summary_position or 0)
+
+    async def store_summary(self, thread_id: str, history: History, summary: str, position: int) -> None:
+        """Keep a summary of the turns up to and with `position`, unless the thread has changed since `history`."""
+        same = self._update(thread_id).where(threads.c.version == history.version)
+        kept = same.values(summary=summary, summary_position=position, version=threads.c.version + 1)
+        async with self._writing() as connection:
+            await connection.execute(kept)
 
     async def thread(self, thread_id: str) -> Thread:
         """One thread. Raises ThreadNotFound."""
         query = select(threads).where(threads.c.owner == self.owner, threads.c.id == thread_id)
-        async with self.engine.connect() as connection:
+        async with self._reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise ThreadNotFound(thread_id)
@@ -113,14 +220,14 @@ class Threads:
         if cursor is not None:
             query = query.where(key < _parse_cursor(cursor))
         query = query.order_by(threads.c.updated_at.desc(), threads.c.id.desc()).limit(limit + 1)
-        async with self.engine.connect() as connection:
+        async with self._reading() as connection:
             rows = (await connection.execute(query)).all()
         more = _cursor(rows[limit - 1]) if len(rows) > limit else None
         return [_thread(row) for row in rows[:limit]], more
 
     async def rename(self, thread_id: str, title: str) -> Thread:
         """Give a thread another title. Raises ThreadNotFound."""
-        async with self.engine.begin() as connection:
+        async with self._writing() as connection:
             query = self._update(thread_id).values(title=title).returning(threads)
             row = (await connection.execute(query)).one_or_none()
         if row is None:
@@ -129,32 +236,93 @@ class Threads:
 
     async def delete(self, thread_id: str) -> list[str]:
         """Erase a thread with its turns; returns their run ids. Raises ThreadNotFound."""
-        mine = (turns.c.owner == self.owner) & (turns.c.thread_id == thread_id)
         gone = delete(threads).where(threads.c.owner == self.owner, threads.c.id == thread_id)
-        async with self.engine.begin() as connection:
-            run_ids = (await connection.execute(delete(turns).where(mine).returning(turns.c.run_id))).scalars()
-            found = list(run_ids)
+        async with self._writing() as connection:
+            erased = delete(turns).where(self._in_thread(thread_id)).returning(turns.c.run_id)
+            found = list((await connection.execute(erased)).scalars())
             if (await connection.execute(gone)).rowcount == 0:
                 raise ThreadNotFound(thread_id)
         return found
 
-    async def fail_running(self, failure: Failure) -> None:
-        """End the turns that a process left running when it died."""
-        query = update(turns).where(turns.c.status == RUNNING)
-        async with self.engine.begin() as connection:
-            await connection.execute(query.values(status="failed", error=failure, last_event=ABANDONED_EVENT))
+    async def fail_orphans(self, failure: Failure) -> list[str]:
+        """End the turns that are running in a process that is no more; returns their run ids."""
+        living = select(workers.c.id)
+        orphans = (turns.c.status == RUNNING) & or_(turns.c.worker.is_(None), turns.c.worker.not_in(living))
+        ended = {"status": "failed", "error": failure, "last_event": ABANDONED_EVENT}
+        async with self._writing() as connection:
+            found = await connection.execute(update(turns).where(orphans).values(**ended).returning(turns.c.run_id))
+            return list(found.scalars())
 
     async def check(self) -> None:
-        """Raise SQLAlchemyError when the database does not answer."""
-        async with self.engine.connect() as connection:
+        """Raise DatabaseUnavailable when the database does not answer."""
+        async with self._reading() as connection:
             await connection.execute(select(threads.c.id).limit(1))
+
+    async def _join(self, connection: AsyncConnection, thread_id: str, at: str, on_busy: OnBusy) -> None:
+        """Lock the thread for this transaction, and see that it takes another turn."""
+        locked = await connection.execute(self._update(thread_id).values(updated_at=at))
+        if locked.rowcount == 0:
+            raise ThreadNotFound(thread_id)
+        query = self._turns(thread_id, turns.c.run_id).where(turns.c.status == RUNNING)
+        running = (await connection.execute(query)).all()
+        if running and on_busy == "reject":
+            raise ThreadBusy("the thread is still answering. Ask again when it has ended, or stop it first.")
+        if len(running) >= MAX_WAITING:
+            raise ThreadBusy(f"{len(running)} questions of this thread are waiting already. Ask again later.")
+
+    async def _position(self, connection: AsyncConnection, thread_id: str, message_id: str | None) -> int | None:
+        if message_id is None:
+            return None
+        query = self._turns(thread_id, turns.c.position).where(turns.c.message_id == message_id)
+        position = (await connection.execute(query)).scalar_one_or_none()
+        if position is None:
+            raise MessageNotFound(message_id)
+        return int(position)
 
     def _update(self, thread_id: str | None) -> Any:
         return update(threads).where(threads.c.owner == self.owner, threads.c.id == thread_id)
 
+    def _in_thread(self, thread_id: str | None) -> ColumnElement[bool]:
+        return (turns.c.owner == self.owner) & (turns.c.thread_id == thread_id)
+
     def _turns(self, thread_id: str, *columns: Any) -> Select[Any]:
         query = select(*columns) if columns else select(turns)
-        return query.where(turns.c.owner == self.owner, turns.c.thread_id == thread_id)
+        return query.where(self._in_thread(thread_id))
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncGenerator[AsyncConnection]:
+        async with available(), self.engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncGenerator[AsyncConnection]:
+        async with available(), self._turn_to_write(), self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncGenerator[None]:
+        """SQLite lets one write at a time and makes the others poll, so that of many at once some wait too long."""
+        if self.engine.dialect.name != "sqlite":
+            yield
+            return
+        with anyio.fail_after(WRITE_PATIENCE_S):
+            await self._writer.acquire()
+        try:
+            yield
+        finally:
+            self._writer.release()
+
+
+@asynccontextmanager
+async def available() -> AsyncGenerator[None]:
+    """Turn what a database that is away, locked or full raises into DatabaseUnavailable; the reason is logged."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (DBAPIError, PoolTimeout, OSError, TimeoutError) as exc:
+        log.warning("database_unavailable", exc_info=exc)
+        raise DatabaseUnavailable from exc
 
 
 def title_of(question: str) -> str:

@@ -12,6 +12,7 @@ from graph.library import Library
 from server.ask import Ask, AskQuery
 from server.bodies import AnswerBody, answer_body
 from server.errors import error_response
+from server.eventlog import EventsUnavailable
 from server.record import Record
 from server.state import App, AppState
 from server.stream import NO_CONTENT, RESPONSES, open_stream, resume_stream
@@ -49,9 +50,11 @@ async def stream_answer_to_browser(
 async def answer(ask: Ask, app: App, request: Request) -> Response | AnswerBody:
     """Ask, and get the answer when it is complete. A client that leaves is a reader that leaves."""
     run_id = await _run_of(app, ask)
-    record = await _read_to_end(app, request, run_id)
-    if record.running:
+    record, gone = await _read_to_end(app, request, run_id)
+    if record.running and gone:
         return Response(status_code=CLIENT_GONE)
+    if record.running:
+        raise EventsUnavailable("it was lost in the middle of the answer")
     if record.error is not None:
         return error_response(request.scope, record.error["code"], record.error["message"])
     return answer_body(record)
@@ -75,13 +78,16 @@ def _check_searchable(library: Library, collections: list[str]) -> None:
         library.collection(name)
 
 
-async def _read_to_end(app: AppState, request: Request, run_id: str) -> Record:
-    """Read the run until its terminal event or until the client has gone; what is known of it then."""
+async def _read_to_end(app: AppState, request: Request, run_id: str) -> tuple[Record, bool]:
+    """Read the run to its terminal event, or until the client has gone: what is known of it then, and which it was."""
     reader = app.runs.read(run_id)
+    gone = False
 
     async def leave_with_client() -> None:
+        nonlocal gone
         while (await request.receive())["type"] != "http.disconnect":
             pass
+        gone = True
         group.cancel_scope.cancel()
 
     try:
@@ -92,4 +98,4 @@ async def _read_to_end(app: AppState, request: Request, run_id: str) -> Record:
             group.cancel_scope.cancel()
     finally:
         reader.leave()
-    return await app.runs.record(run_id)
+    return await app.runs.record(run_id), gone

@@ -7,7 +7,9 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
 from graph.errors import CitestreamError
-from server.state import App, AppState
+from server.errors import DatabaseUnavailable
+from server.eventlog import EventsUnavailable
+from server.state import App
 
 router = APIRouter(tags=["health"])
 
@@ -29,16 +31,14 @@ async def tell_ready(app: App) -> JSONResponse:
         state["index_empty"] = await app.in_library(lambda library: library.is_empty())
     except (CitestreamError, SQLAlchemyError):
         reasons.append("the index cannot be read")
-    if not await _database_answers(app):
+    try:
+        await app.threads.check()
+    except DatabaseUnavailable:
         reasons.append("the database of the conversations cannot be read")
+    try:
+        await app.event_log.ready()
+    except EventsUnavailable:
+        reasons.append("the events of running answers cannot be kept")
     if reasons:
         return JSONResponse({"status": "unready", **state, "reasons": reasons}, 503)
     return JSONResponse({"status": "ready", **state})
-
-
-async def _database_answers(app: AppState) -> bool:
-    try:
-        await app.threads.check()
-    except SQLAlchemyError:
-        return False
-    return True

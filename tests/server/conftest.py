@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import httpx2
 import pytest
 import structlog
+from pydantic import SecretStr
 from uvicorn.loops.auto import auto_loop_factory
 
 from graph.library import Chunk, LibraryWriter, NewVersion
@@ -23,6 +24,7 @@ from server.logs import describe_exception
 from server.serve import build_server, open_socket
 from server.state import AppState
 from tests.fakes import Answerer, FakeResources
+from tests.services import fresh_database
 
 T = TypeVar("T")
 TEXT = "Cats sleep a lot. They sleep up to sixteen hours a day. Dogs sleep less."
@@ -106,6 +108,23 @@ def _plain_logs() -> None:
         processors=[describe_exception, structlog.processors.KeyValueRenderer()],
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
+
+
+@pytest.fixture
+async def postgres(tmp_path: Path) -> AsyncIterator[Settings]:
+    """Settings of an empty PostgreSQL database."""
+    async with fresh_database() as url:
+        yield Settings(data_dir=tmp_path / "data", database_url=SecretStr(url))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def conversations(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Settings]:
+    """Settings of an empty database of each kind."""
+    if request.param == "sqlite":
+        yield Settings(data_dir=tmp_path / "data")
+        return
+    async with fresh_database() as url:
+        yield Settings(data_dir=tmp_path / "data", database_url=SecretStr(url))
 
 
 @pytest.fixture

@@ -1,76 +1,131 @@
 """The database of the conversations: made, migrated, and refused when it is from the future."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, text
 
-from server.app import ABANDONED
-from server.database import FILE_NAME, metadata, migrate, open_database
+from graph.errors import SettingsError
+from graph.settings import Settings
+from server.database import FILE_NAME, metadata, open_database
 from server.errors import DatabaseNewer
-from server.record import Record, now
-from server.threads import ABANDONED_EVENT, Threads
 
 
-def tables(path: Path) -> set[str]:
-    with sqlite3.connect(path) as connection:
-        found = {row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")}
-    connection.close()
-    return found
+async def test_migrations_make_the_tables_from_nothing_and_run_again_without_harm(conversations: Settings) -> None:
+    for _ in range(2):
+        async with open_database(conversations) as engine, engine.connect() as connection:
+            found = await connection.run_sync(lambda sync: set(engine.dialect.get_table_names(sync)))
+            assert {"threads", "turns", "workers", "alembic_version"} <= found
 
 
-def test_migrations_make_the_tables_from_nothing_and_run_again_without_harm(tmp_path: Path) -> None:
-    path = tmp_path / "100% new" / FILE_NAME
-    migrate(path)
-    migrate(path)
+async def test_migrations_lead_to_the_tables_that_the_code_uses(conversations: Settings) -> None:
+    def compare(connection: Connection) -> list[Any]:
+        return compare_metadata(MigrationContext.configure(connection), metadata)
 
-    assert {"threads", "turns", "alembic_version"} <= tables(path)
-
-
-def test_migrations_lead_to_the_tables_that_the_code_uses(tmp_path: Path) -> None:
-    migrate(tmp_path / FILE_NAME)
-    engine = create_engine(f"sqlite:///{tmp_path / FILE_NAME}")
-    with engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), metadata)
-    engine.dispose()
-
-    assert differences == []
+    async with open_database(conversations) as engine, engine.connect() as connection:
+        assert await connection.run_sync(compare) == []
 
 
-def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / FILE_NAME
-    migrate(path)
-    engine = create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        connection.execute(text("update alembic_version set version_num = '9999'"))
-    engine.dispose()
-    before = path.read_bytes()
+async def test_a_database_of_a_newer_version_is_refused_and_left_alone(conversations: Settings) -> None:
+    async with open_database(conversations) as engine, engine.begin() as connection:
+        await connection.execute(text("update alembic_version set version_num = '9999'"))
 
     with pytest.raises(DatabaseNewer, match="9999"):
-        migrate(path)
-    assert path.read_bytes() == before
+        async with open_database(conversations):
+            pytest.fail("it was opened")
+    with pytest.raises(DatabaseNewer, match="9999"):
+        async with open_database(conversations):
+            pytest.fail("it was opened")
+
+
+async def test_processes_that_start_at_once_migrate_one_after_the_other(postgres: Settings) -> None:
+    async def open_and_look() -> int:
+        async with open_database(postgres) as engine, engine.connect() as connection:
+            return (await connection.execute(text("select count(*) from turns"))).scalar_one()
+
+    assert await asyncio.gather(*(open_and_look() for _ in range(5))) == [0] * 5
+
+
+async def test_a_first_version_s_conversations_are_kept(tmp_path: Path) -> None:
+    """The schema as 0001 left it, with a turn that ended and one that was running."""
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+
+    from server.database import MIGRATIONS
+    from server.threads import Threads
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    engine = create_engine(f"sqlite:///{tmp_path / FILE_NAME}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("insert into threads values ('t', 'local', 'Cats?', '2026', '2026')"))
+        for position, status, answer in ((1, "completed", "They sleep."), (2, "running", "")):
+            connection.execute(
+                text(
+                    "insert into turns (position, run_id, owner, thread_id, message_id, model, question, status,"
+                    " answer, citations, statuses, cited, last_event, created_at) values"
+                    f" ({position}, 'run-{position}', 'local', 't', 'm{position}', 'fake', 'Q?', '{status}',"
+                    f" '{answer}', '[]', '[]', '[]', 3, '2026-11-01T00:00:00+00:00')"
+                )
+            )
+    engine.dispose()
+
+    async with open_database(Settings(data_dir=tmp_path)) as opened:
+        threads = Threads(opened)
+        failed = await threads.fail_orphans({"code": "server_restart", "message": "gone", "retryable": True})
+        assert failed == ["run-2"]
+        assert (await threads.history("t")).turns == ((1, "Q?", "They sleep."),)
 
 
 async def test_connections_wait_for_locks_and_keep_foreign_keys(tmp_path: Path) -> None:
-    async with open_database(tmp_path) as engine, engine.connect() as connection:
+    async with open_database(Settings(data_dir=tmp_path)) as engine, engine.connect() as connection:
         values = [
             (await connection.execute(text(f"pragma {name}"))).scalar_one()
             for name in ("journal_mode", "busy_timeout", "foreign_keys")
         ]
 
-    assert values == ["wal", 5000, 1]
+    assert values == ["wal", 3000, 1]
 
 
-async def test_a_turn_that_was_running_when_its_process_died_has_failed(tmp_path: Path) -> None:
-    record = Record("run-of-mine", "thread", "message", "Cats?", now(), "fake")
-    async with open_database(tmp_path) as engine:
-        await Threads(engine).begin_turn(record, new_thread=True)
-    async with open_database(tmp_path) as engine:
-        await Threads(engine).fail_running(ABANDONED)
-        found = await Threads(engine).turn("run-of-mine")
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://u:hidden-word@127.0.0.1:1/x", "cannot be reached"),
+        ("mysql://u:hidden-word@h/x", "mysql:// is not known"),
+        ("hidden-word", "is no URL"),
+    ],
+)
+async def test_a_database_that_cannot_be_had_is_told_without_its_password(
+    tmp_path: Path, url: str, message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message) as caught:
+        async with open_database(Settings(data_dir=tmp_path, database_url=url)):
+            pytest.fail("it was opened")
+    assert "hidden-word" not in caught.value.message
 
-    assert found is not None
-    assert (found.status, found.error, found.last_event) == ("failed", ABANDONED, ABANDONED_EVENT)
+
+async def test_a_file_that_is_no_database_is_told_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"no database at all" * 200)
+    with pytest.raises(SettingsError, match=FILE_NAME):
+        async with open_database(Settings(data_dir=tmp_path)):
+            pytest.fail("it was opened")
+
+
+def test_the_sqlite_file_can_be_read_by_others(tmp_path: Path) -> None:
+    async def make() -> None:
+        async with open_database(Settings(data_dir=tmp_path / "100% new")):
+            pass
+
+    asyncio.run(make())
+    with sqlite3.connect(tmp_path / "100% new" / FILE_NAME) as connection:
+        assert connection.execute("select count(*) from threads").fetchone() == (0,)
+    connection.close()

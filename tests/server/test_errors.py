@@ -23,7 +23,7 @@ CASES: list[tuple[dict[str, Any], int, str, str]] = [
     ({"question": 5}, 422, "invalid_request", "question: Input should be a valid string"),
     ({"question": "x", "querstion": "y"}, 422, "invalid_request", "querstion: is not a known name"),
     ({"question": "x", "query": "y"}, 422, "invalid_request", "query: is not a known name"),
-    ({"question": "x", "replace": "message"}, 422, "invalid_request", "replace: is not a known name"),
+    ({"question": "x", "replace": "message"}, 422, "invalid_request", "replace needs the thread_id"),
     ({"question": "x", "run_id": "short"}, 422, "invalid_request", "run_id: String should match"),
     ({"question": "x", "run_id": "has a space in it"}, 422, "invalid_request", "run_id: String should match"),
     ({"question": "x", "top_k": 0}, 422, "invalid_request", "top_k: Input should be greater than"),
@@ -152,4 +152,4 @@ def all_codes(cls: type[CitestreamError] = CitestreamError) -> set[str]:
 
 def test_every_error_that_there_is_has_a_status() -> None:
     assert all_codes() <= STATUS.keys()
-    assert errors.RETRY_AFTER_S.keys() <= {code for code, status in STATUS.items() if status in (429, 503)}
+    assert errors.RETRY_AFTER_S.keys() <= {code for code, status in STATUS.items() if status in (409, 429, 503)}

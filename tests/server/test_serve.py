@@ -14,11 +14,13 @@ from graph.errors import SettingsError
 from server.serve import address_of, open_socket
 
 PROGRAM = """
+import signal
 import sys
 from pathlib import Path
 from graph.settings import Settings
 from server.serve import serve
 assert not {"chromadb", "tantivy", "onnxruntime"} & sys.modules.keys(), "the index was loaded by an import"
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 serve(Settings(data_dir=Path(sys.argv[1]), port=0))
 """
 

@@ -1,20 +1,25 @@
 """The store of threads and turns."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from graph.settings import Settings
 from server.database import open_database
-from server.errors import ThreadNotFound
+from server.errors import DatabaseUnavailable, MessageNotFound, ThreadBusy, ThreadNotFound
+from server.history import to_messages
 from server.record import Record, now
-from server.threads import Threads, title_of
+from server.threads import ABANDONED_EVENT, MAX_WAITING, Threads, title_of
+from server.workers import Workers
+
+WORKER = "worker-of-mine"
 
 
 @pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    async with open_database(tmp_path) as opened:
+async def engine(conversations: Settings) -> AsyncIterator[AsyncEngine]:
+    async with open_database(conversations) as opened:
         yield opened
 
 
@@ -22,10 +27,10 @@ def record(n: int = 1, thread_id: str = "thread") -> Record:
     return Record(f"run-{n}", thread_id, f"message-{n}", f"Question {n}?", now(), "fake")
 
 
-def ended(n: int = 1) -> Record:
+def ended(n: int = 1, answer: str = "Answer {}.") -> Record:
     turn = record(n)
     turn.add("source", {"sources": [{"id": "s", "text": "é\u2028"}]})
-    turn.add("message", {"delta": f"Answer {n}."})
+    turn.add("message", {"delta": answer.format(n)})
     turn.add("citation", {"index": 1, "verified": "exact"})
     timings = {"ttft_ms": 1, "total_ms": 2}
     usage = {"input_tokens": 1, "output_tokens": 2}
@@ -34,53 +39,158 @@ def ended(n: int = 1) -> Record:
     return turn
 
 
+async def store(threads: Threads, n: int, *, replaces: str | None = None) -> None:
+    await threads.begin_turn(record(n), WORKER, new_thread=n == 1, replaces=replaces)
+    assert await threads.end_turn(ended(n), WORKER)
+
+
+async def answers(threads: Threads) -> list[str]:
+    return [turn.answer for turn in await threads.turns("thread")]
+
+
 async def test_a_turn_comes_back_as_it_was_stored(engine: AsyncEngine) -> None:
     threads, turn = Threads(engine), ended()
-    await threads.begin_turn(record(), new_thread=True)
+    await threads.begin_turn(record(), WORKER, new_thread=True)
     turn.created_at = (await threads.turns("thread"))[0].created_at
-    await threads.end_turn(turn)
+    assert await threads.end_turn(turn, WORKER)
 
     assert await threads.turn("run-1") == turn
     assert await threads.turns("thread") == [turn]
 
 
-async def test_history_is_ended_turns_with_an_answer_in_order(engine: AsyncEngine) -> None:
+async def test_history_is_what_ended_before_with_an_answer_in_order(engine: AsyncEngine) -> None:
     threads = Threads(engine)
-    for n in (1, 2, 3, 4):
-        await threads.begin_turn(record(n), new_thread=n == 1)
-    await threads.end_turn(ended(2))
-    await threads.end_turn(ended(1))
+    places = [await threads.begin_turn(record(n), WORKER, new_thread=n == 1) for n in (1, 2, 3, 4)]
+    await threads.end_turn(ended(2), WORKER)
+    await threads.end_turn(ended(1), WORKER)
     silent = record(3)
     silent.status = "stopped"
-    await threads.end_turn(silent)
+    await threads.end_turn(silent, WORKER)
+    await threads.end_turn(ended(4), WORKER)
 
-    assert await threads.history("thread") == [("Question 1?", "Answer 1."), ("Question 2?", "Answer 2.")]
+    history = await threads.history("thread")
+    said = [(message.type, message.text) for message in to_messages(history, places[3].history_end)]
+    both = [("human", "Question 1?"), ("ai", "Answer 1."), ("human", "Question 2?"), ("ai", "Answer 2.")]
+    assert said == both
+    assert [message.text for message in to_messages(history, places[1].history_end)] == ["Question 1?", "Answer 1."]
+
+
+async def test_a_turn_waits_for_those_before_it(engine: AsyncEngine) -> None:
+    threads = Threads(engine)
+    first, second, third = [await threads.begin_turn(record(n), WORKER, new_thread=n == 1) for n in (1, 2, 3)]
+    assert (await threads.before("thread", first))[0] == []
+    assert (await threads.before("thread", third))[0] == ["run-1", "run-2"]
+    await threads.end_turn(ended(1), WORKER)
+    assert await threads.before("thread", second) == ([], 1)
+    assert await threads.running("thread") == ["run-2", "run-3"]
+
+
+async def test_a_busy_thread_rejects_where_that_is_the_rule_and_its_queue_is_bounded(engine: AsyncEngine) -> None:
+    threads = Threads(engine)
+    await threads.begin_turn(record(1), WORKER, new_thread=True)
+    with pytest.raises(ThreadBusy):
+        await threads.begin_turn(record(2), WORKER, new_thread=False, on_busy="reject")
+    for n in range(2, MAX_WAITING + 1):
+        await threads.begin_turn(record(n), WORKER, new_thread=False)
+    with pytest.raises(ThreadBusy):
+        await threads.begin_turn(record(99), WORKER, new_thread=False)
+    assert len(await threads.turns("thread")) == MAX_WAITING
+
+
+async def test_of_many_at_once_one_is_taken_where_a_busy_thread_rejects(engine: AsyncEngine) -> None:
+    threads = Threads(engine)
+    await store(threads, 1)
+
+    async def begin(n: int) -> bool:
+        try:
+            await threads.begin_turn(record(n), WORKER, new_thread=False, on_busy="reject")
+        except ThreadBusy:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(begin(n) for n in range(2, 10)))) == 1
+
+
+async def test_many_questions_at_once_are_all_stored(engine: AsyncEngine) -> None:
+    threads = Threads(engine)
+    turns = [record(n, f"thread-{n}") for n in range(150)]
+    await asyncio.gather(*(threads.begin_turn(turn, WORKER, new_thread=True) for turn in turns))
+    assert len([turn for turn in turns if await threads.turn(turn.run_id)]) == 150
+
+
+async def test_a_turn_takes_the_place_of_another_and_of_all_after_it_once_it_has_an_answer(engine: AsyncEngine) -> None:
+    threads = Threads(engine)
+    for n in (1, 2, 3):
+        await store(threads, n)
+    place = await threads.begin_turn(record(4), WORKER, new_thread=False, replaces="message-2")
+    seen = to_messages(await threads.history("thread"), place.history_end)
+    assert [message.text for message in seen] == ["Question 1?", "Answer 1."]
+    assert len(await threads.turns("thread")) == 4
+
+    await threads.end_turn(ended(4), WORKER)
+    assert await answers(threads) == ["Answer 1.", "Answer 4."]
+    with pytest.raises(MessageNotFound):
+        await threads.begin_turn(record(5), WORKER, new_thread=False, replaces="message-2")
+
+
+async def test_a_turn_that_failed_replaces_nothing(engine: AsyncEngine) -> None:
+    threads = Threads(engine)
+    await store(threads, 1)
+    await threads.begin_turn(record(2), WORKER, new_thread=False, replaces="message-1")
+    failed = record(2)
+    failed.status = "failed"
+    await threads.end_turn(failed, WORKER)
+    assert await answers(threads) == ["Answer 1.", ""]
 
 
 async def test_a_turn_of_a_deleted_thread_cannot_be_stored(engine: AsyncEngine) -> None:
     threads = Threads(engine)
-    await threads.begin_turn(record(1), new_thread=True)
+    await threads.begin_turn(record(1), WORKER, new_thread=True)
     assert await threads.delete("thread") == ["run-1"]
 
-    await threads.end_turn(ended(1))
+    assert not await threads.end_turn(ended(1), WORKER)
     assert await threads.turn("run-1") is None
     with pytest.raises(ThreadNotFound):
-        await threads.begin_turn(record(2), new_thread=False)
+        await threads.begin_turn(record(2), WORKER, new_thread=False)
     assert await threads.turn("run-2") is None
+
+
+async def test_turns_of_a_dead_process_have_failed_and_it_cannot_end_them_any_more(engine: AsyncEngine) -> None:
+    threads, living, dead = Threads(engine), Workers(engine), Workers(engine)
+    await living.beat()
+    await threads.begin_turn(record(1), living.id, new_thread=True)
+    await threads.begin_turn(record(2), dead.id, new_thread=False)
+
+    assert await threads.fail_orphans({"code": "server_restart", "message": "gone", "retryable": True}) == ["run-2"]
+    found = await threads.turn("run-2")
+    assert found is not None
+    assert (found.status, found.last_event) == ("failed", ABANDONED_EVENT)
+    assert not await threads.end_turn(ended(2), dead.id)
+    assert await threads.end_turn(ended(1), living.id)
 
 
 async def test_threads_of_another_owner_are_not_found(engine: AsyncEngine) -> None:
     mine, theirs = Threads(engine), Threads(engine, owner="someone-else")
-    await mine.begin_turn(record(), new_thread=True)
+    await mine.begin_turn(record(), WORKER, new_thread=True)
 
     assert await theirs.turn("run-1") is None
     assert await theirs.turns("thread") == []
-    assert await theirs.history("thread") == []
+    with pytest.raises(ThreadNotFound):
+        await theirs.history("thread")
+    assert await theirs.running("thread") == []
     assert await theirs.page(None, 10) == ([], None)
     for call in (theirs.thread("thread"), theirs.rename("thread", "x"), theirs.delete("thread")):
         with pytest.raises(ThreadNotFound):
             await call
     assert (await mine.thread("thread")).title == "Question 1?"
+
+
+async def test_a_database_that_has_gone_is_told_by_its_code(conversations: Settings) -> None:
+    async with open_database(conversations) as engine:
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql("alter table turns rename to elsewhere")
+        with pytest.raises(DatabaseUnavailable):
+            await Threads(engine).turn("run-1")
 
 
 @pytest.mark.parametrize(

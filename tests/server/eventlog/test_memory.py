@@ -1,10 +1,8 @@
-"""The event log in memory: order, waiting, and what it forgets."""
+"""The event log in memory: waking, and what it forgets. The rest is in test_contract.py."""
 
 import anyio
-import pytest
 
-from graph.errors import SettingsError
-from server.eventlog import Entry, LogGone, open_event_log
+from server.eventlog import LogGone
 from server.eventlog.memory import MemoryEventLog
 
 
@@ -30,24 +28,6 @@ async def exists(log: MemoryEventLog, run_id: str) -> bool:
     return True
 
 
-async def test_events_are_numbered_and_read_past_a_number() -> None:
-    log = MemoryEventLog()
-    await fill(log, "a")
-
-    assert await log.read("a", 0) == [Entry(1, "run", b"{}"), Entry(2, "done", b"x" * 10)]
-    assert await log.read("a", 1) == [Entry(2, "done", b"x" * 10)]
-    assert await log.read("a", 2) == []
-    assert await log.size("a") == (2, True)
-
-
-async def test_a_run_id_is_claimed_once() -> None:
-    log = MemoryEventLog()
-
-    assert await log.create("a", {"question": "x"})
-    assert not await log.create("a", {"question": "y"})
-    assert await log.header("a") == {"question": "x"}
-
-
 async def test_every_reader_that_waits_gets_the_next_event() -> None:
     log = MemoryEventLog()
     await log.create("a", {})
@@ -66,21 +46,6 @@ async def test_every_reader_that_waits_gets_the_next_event() -> None:
             await anyio.wait_all_tasks_blocked()
             await log.append("a", "message", b"{}", last=n == 4)
     assert sorted(got) == sorted([1, 2, 3, 4, 5] * 3)
-
-
-async def test_a_reader_that_waits_learns_that_the_log_was_erased() -> None:
-    log = MemoryEventLog()
-    await log.create("a", {})
-    async with anyio.create_task_group() as group:
-
-        async def read() -> None:
-            with pytest.raises(LogGone):
-                await log.read("a", 0)
-
-        group.start_soon(read)
-        await anyio.wait_all_tasks_blocked()
-        await log.drop("a")
-    await log.drop("a")
 
 
 async def test_the_oldest_ended_logs_go_when_there_are_too_many() -> None:
@@ -110,7 +75,7 @@ async def test_ended_logs_go_after_a_while() -> None:
     assert [run_id for run_id in "ab" if await exists(log, run_id)] == ["b"]
 
 
-async def test_the_log_of_a_running_run_is_kept_whatever_its_size_and_age() -> None:
+async def test_the_log_of_a_running_run_is_kept_whatever_the_ended_ones_hold() -> None:
     clock = Clock()
     log = MemoryEventLog(max_ended_runs=0, max_ended_bytes=10, max_ended_age_s=1, clock=clock)
     await fill(log, "running", size_bytes=1000, end=False)
@@ -118,18 +83,3 @@ async def test_the_log_of_a_running_run_is_kept_whatever_its_size_and_age() -> N
     await fill(log, "ended")
 
     assert [run_id for run_id in ("running", "ended") if await exists(log, run_id)] == ["running"]
-
-
-async def test_an_unknown_log_is_gone() -> None:
-    log = MemoryEventLog()
-    for call in (log.read("a", 0), log.header("a"), log.append("a", "run", b""), log.size("a")):
-        with pytest.raises(LogGone):
-            await call
-
-
-async def test_an_event_log_is_opened_by_its_url() -> None:
-    async with open_event_log("memory://") as log:
-        assert await log.create("a", {})
-    with pytest.raises(SettingsError, match="carrier-pigeon"):
-        async with open_event_log("carrier-pigeon://"):
-            pass
