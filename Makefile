@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 SETUP := $(VENV)/.setup
 SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/src/* web/src/*/*) hatch_build.py
 
-.PHONY: setup run test check format lint types imports lock docs studio clean
+.PHONY: setup run test acceptance check format lint types imports lock docs studio clean
 
 setup: $(SETUP)
 
@@ -30,6 +30,12 @@ run: setup
 
 test: setup
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# The long forms of tests/faults: about an hour. What they measured goes into docs/reliability.md, also when one fails.
+acceptance: setup
+	rm -f build/acceptance.json
+	CITESTREAM_ACCEPTANCE=1 $(BIN)/pytest tests/faults tests/clients -m "" --timeout 3600; status=$$?; \
+		$(BIN)/python -m tests.faults.report; exit $$status
 
 format: setup
 	$(BIN)/ruff format .
