@@ -8,21 +8,14 @@ from fastapi import FastAPI
 
 from graph.settings import Settings
 from server.body_limit import BodyLimit
-from server.bus import open_bus
 from server.conductor import Graph
-from server.database import open_database
 from server.errors import install_error_handlers
-from server.eventlog import open_event_log
-from server.history import Histories
 from server.logs import RequestLog
 from server.record import CONTRACT_VERSION
 from server.routes import chat, health, library, metrics, page, runs, sources, threads
 from server.runs import open_runs
-from server.shelf import open_shelf
 from server.state import AppState, Backend
-from server.summaries import Summaries
-from server.threads import Threads
-from server.workers import Workers
+from server.stores import open_stores
 
 
 def create_app(settings: Settings, resources: Backend | None = None, graph: Graph | None = None) -> FastAPI:
@@ -59,17 +52,9 @@ async def open_state(
         if resources is None:
             resources = await stack.enter_async_context(_open_resources(settings))
         graph = graph or _build_graph(resources)
-        engine = await stack.enter_async_context(open_database(settings))
-        store = Threads(engine)
-        events_url = settings.events_url.get_secret_value()
-        event_log = await stack.enter_async_context(open_event_log(events_url))
-        bus = await stack.enter_async_context(open_bus(events_url))
-        histories = Histories(store, await stack.enter_async_context(open_shelf(events_url)))
-        summaries = Summaries(store, resources.summarizer, settings.history_budget_tokens)
-        runs = open_runs(
-            graph, resources.model_name, store, histories, summaries, event_log, bus, Workers(engine), settings
-        )
-        yield AppState(resources, store, event_log, await stack.enter_async_context(runs))
+        stores = await stack.enter_async_context(open_stores(settings, resources.summarizer))
+        runs = await stack.enter_async_context(open_runs(graph, resources.model_name, stores, settings))
+        yield AppState(resources, stores.threads, stores.event_log, runs)
 
 
 # Chroma, tantivy and the embedding take a second to import, which a command that only shows its help must not pay.

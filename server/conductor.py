@@ -18,13 +18,14 @@ from graph.events import run_deadline, stop_event
 from graph.settings import Settings
 from graph.state.context import TurnContext
 from server.errors import DatabaseUnavailable, ServerRestart
-from server.eventlog import EventLog, EventsUnavailable, LogEnded, LogGone
-from server.history import Histories, to_messages
+from server.eventlog import EventsUnavailable, LogEnded, LogGone
+from server.history import to_messages
 from server.metrics import CANCEL_SECONDS, ENDED_RUNS, LEAKED_RUNS, UNSAVED_TURNS
 from server.record import Failure, Record
 from server.run import Run, failure_of
 from server.sse import encode_json
-from server.threads import Place, Threads
+from server.stores import Stores
+from server.threads import Place
 
 log = structlog.get_logger(__name__)
 
@@ -48,23 +49,14 @@ Graph = CompiledStateGraph[Any, TurnContext, Any, Any]
 class Conductor:
     """Conducts runs of one process. `find_run` knows the ones that are active here."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        threads: Threads,
-        histories: Histories,
-        event_log: EventLog,
-        worker: str,
-        settings: Settings,
-        find_run: Callable[[str], Run | None],
-    ) -> None:
+    def __init__(self, graph: Graph, stores: Stores, settings: Settings, find_run: Callable[[str], Run | None]) -> None:
         self.unsaved: dict[str, Record] = {}
         """Ended turns that the database did not take, by run id."""
         self._graph = graph
-        self._threads = threads
-        self._histories = histories
-        self._log = event_log
-        self._worker = worker
+        self._threads = stores.threads
+        self._histories = stores.histories
+        self._log = stores.event_log
+        self._worker = stores.workers.id
         self._settings = settings
         self._find_run = find_run
         self._leaked: set[asyncio.Task[None]] = set()

@@ -52,9 +52,10 @@ class Histories:
 
     async def at(self, thread_id: str, version: int) -> History:
         """The history of a thread at its present version. Raises ThreadNotFound and DatabaseUnavailable."""
-        for history in (self._find(thread_id), await self._fetch(thread_id)):
-            if history is not None and history.version == version:
-                return history
+        if (kept := self._find(thread_id)) is not None and kept.version == version:
+            return kept
+        if (shared := await self._fetch(thread_id)) is not None and shared.version == version:
+            return shared
         history = await self._threads.history(thread_id)
         await self._keep(thread_id, history)
         return history

@@ -13,7 +13,6 @@ from sqlalchemy.exc import IntegrityError
 
 from graph.settings import Settings
 from server.ask import Ask
-from server.bus import Bus
 from server.conductor import Conductor, Graph
 from server.errors import (
     DatabaseUnavailable,
@@ -23,16 +22,14 @@ from server.errors import (
     ShuttingDown,
     TooManyRuns,
 )
-from server.eventlog import EventLog, EventsUnavailable, LogEnded, LogGone
-from server.history import Histories
+from server.eventlog import EventsUnavailable, LogEnded, LogGone
 from server.metrics import ACTIVE_READERS, ACTIVE_RUNS, DROPPED_READERS
 from server.reader import Reader
 from server.record import Failure, Record, now
 from server.run import Run, StopReason, failure_of
 from server.sse import encode_json
-from server.summaries import Summaries
-from server.threads import Threads
-from server.workers import BEAT_S, Workers
+from server.stores import Stores
+from server.workers import BEAT_S
 
 log = structlog.get_logger(__name__)
 
@@ -45,30 +42,20 @@ class Runs:
     """Starts runs, finds them again and ends them. Open with `open_runs`."""
 
     def __init__(
-        self,
-        graph: Graph,
-        model_name: str,
-        threads: Threads,
-        histories: Histories,
-        summaries: Summaries,
-        event_log: EventLog,
-        bus: Bus,
-        workers: Workers,
-        settings: Settings,
-        tasks: asyncio.TaskGroup,
+        self, graph: Graph, model_name: str, stores: Stores, settings: Settings, tasks: asyncio.TaskGroup
     ) -> None:
         self.closing = False
         self._model_name = model_name
-        self._threads = threads
-        self._histories = histories
-        self._summaries = summaries
-        self._log = event_log
-        self._bus = bus
-        self._workers = workers
+        self._threads = stores.threads
+        self._histories = stores.histories
+        self._summaries = stores.summaries
+        self._log = stores.event_log
+        self._bus = stores.bus
+        self._workers = stores.workers
         self._settings = settings
         self._tasks = tasks
         self._active: dict[str, Run] = {}
-        self._conductor = Conductor(graph, threads, histories, event_log, workers.id, settings, self._active.get)
+        self._conductor = Conductor(graph, stores, settings, self._active.get)
         self._over = asyncio.Event()
         self._readers = 0
         self._reading_elsewhere: Counter[str] = Counter()
@@ -352,21 +339,11 @@ class Runs:
 
 
 @asynccontextmanager
-async def open_runs(
-    graph: Graph,
-    model_name: str,
-    threads: Threads,
-    histories: Histories,
-    summaries: Summaries,
-    event_log: EventLog,
-    bus: Bus,
-    workers: Workers,
-    settings: Settings,
-) -> AsyncGenerator[Runs]:
+async def open_runs(graph: Graph, model_name: str, stores: Stores, settings: Settings) -> AsyncGenerator[Runs]:
     """The registry of runs; at the end all of them are ended and stored. What dead processes left is ended first."""
     async with asyncio.TaskGroup() as tasks:
-        runs = Runs(graph, model_name, threads, histories, summaries, event_log, bus, workers, settings, tasks)
-        await workers.beat()
+        runs = Runs(graph, model_name, stores, settings, tasks)
+        await stores.workers.beat()
         await runs.bury_the_dead()
         tending = tasks.create_task(runs.tend(), name="tend")
         listening = tasks.create_task(runs.listen(), name="listen")
@@ -374,9 +351,9 @@ async def open_runs(
             yield runs
         finally:
             await runs.close()
-            await summaries.close()
+            await stores.summaries.close()
             listening.cancel()
             runs.stop_tending()
             await asyncio.wait({tending})
             with suppress(DatabaseUnavailable):
-                await workers.leave()
+                await stores.workers.leave()

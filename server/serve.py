@@ -4,7 +4,6 @@ With several workers this process only watches them (server/supervise.py), and e
 """
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -15,13 +14,13 @@ from types import FrameType
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
-from graph.errors import SettingsError
-from graph.settings import Settings, env_name
+from graph.settings import Settings
 from server.app import build_app, open_state
 from server.logs import set_up_logs
 from server.runs import Runs
+from server.sockets import address_of, open_socket
 from server.state import AppState
-from server.supervise import Supervisor, check_shareable
+from server.supervise import READY, Supervisor, check_shareable
 
 GRACEFUL_SHUTDOWN_S = 10
 
@@ -33,37 +32,46 @@ def serve(settings: Settings) -> None:
     """
     set_up_logs(settings.log_level)
     check_shareable(settings)
-    with open_socket(settings.host, settings.port) as listener:
-        if settings.workers > 1:
-            address = address_of(listener)
-            signals = Supervisor(settings, listener).run(lambda: _announce(address))
-        else:
+    if settings.workers > 1:
+        signals = Supervisor(settings).run(_announce)
+    else:
+        with open_socket(settings.host, settings.port) as listener:
             signals = _run(settings, listener, _announce)
+    _end_by(signals)
+
+
+def serve_as_worker(settings: Settings, listener_fd: int, lifeline_fd: int) -> None:
+    """Serve on a socket from a supervisor, until a signal comes or it is gone. Ends and raises as `serve` does."""
+    set_up_logs(settings.log_level)
+    with socket.socket(fileno=lifeline_fd) as lifeline, socket.socket(fileno=listener_fd) as listener:
+        signals = _run(settings, listener, lambda _address: lifeline.sendall(READY), lifeline)
+    _end_by(signals)
+
+
+def _end_by(signals: list[int]) -> None:
+    """End this process by the signal that it was sent, as its parent expects; all is closed by now.
+
+    It also spares the interpreter's own end, which takes seconds after many streams.
+    """
     for number in signals[:1]:
         signal.raise_signal(number)
 
 
-def serve_as_worker(settings: Settings, listener_fd: int, ready_fd: int) -> None:
-    """Serve on the socket of a supervisor, and tell it when ready by a byte. Raises what `serve` raises."""
-    set_up_logs(settings.log_level)
-
-    def tell_supervisor(_address: str) -> None:
-        os.write(ready_fd, b"r")
-        os.close(ready_fd)
-
-    with socket.socket(fileno=listener_fd) as listener:
-        _run(settings, listener, tell_supervisor)
-
-
-def _run(settings: Settings, listener: socket.socket, on_ready: Callable[[str], None]) -> list[int]:
+def _run(
+    settings: Settings, listener: socket.socket, on_ready: Callable[[str], None], lifeline: socket.socket | None = None
+) -> list[int]:
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        return runner.run(_serve(settings, listener, on_ready))
+        return runner.run(_serve(settings, listener, on_ready, lifeline))
 
 
-async def _serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str], None]) -> list[int]:
+async def _serve(
+    settings: Settings, listener: socket.socket, on_ready: Callable[[str], None], lifeline: socket.socket | None
+) -> list[int]:
     # Opened here and not in the app's lifespan, whose errors uvicorn would turn into a logged traceback.
     async with open_state(settings) as state:
         server = build_server(state, on_ready)
+        if lifeline is not None:
+            server.end_with(lifeline)
         await server.serve(sockets=[listener])
         return server.signals
 
@@ -90,6 +98,16 @@ class Server(uvicorn.Server):
         self.signals: list[int] = []
         """What ended it."""
 
+    def end_with(self, lifeline: socket.socket) -> None:
+        """Begin to end when the other side of this socket is closed, as by the death of the process that has it."""
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            loop.remove_reader(lifeline)
+            self.handle_exit(signal.SIGTERM, None)
+
+        loop.add_reader(lifeline, end)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; a second signal ends the process at once."""
         if self.should_exit:
@@ -114,30 +132,6 @@ class Server(uvicorn.Server):
         """End all runs, so that their readers see how they ended; then close."""
         await self._runs.close()
         await super().shutdown(sockets)
-
-
-def open_socket(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, not listening yet. Raises SettingsError when the address cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as exc:
-        listener.close()
-        raise SettingsError(
-            f"cannot listen on {host}:{port} ({exc.strerror}). Another server may be running there: stop it, or set "
-            f"{env_name('port')} (0 takes a free port) or {env_name('host')}."
-        ) from exc
-    return listener
-
-
-def address_of(listener: socket.socket) -> str:
-    """Where a browser on this machine finds the server."""
-    host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104  # listening everywhere includes here
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _announce(address: str) -> None:

@@ -26,8 +26,7 @@ async def test_the_death_of_a_worker_costs_its_own_runs_only(start: Start, fault
     with start(TWO, disconnect_grace_s=10) as server:
         for _ in range(measured.count):
             questions = [faults.question("slow:80:0.05") for _ in range(AT_ONCE)]
-            # One after the other, as several that come at once are often taken by the same worker.
-            streams = [await ask(server.address, question) for question in questions]
+            streams = await asyncio.gather(*(ask(server.address, question) for question in questions))
             await asyncio.gather(*(stream.until("message") for stream in streams))
             owners = await _owners(server)
             victim = owners[streams[0].run_id]

@@ -12,6 +12,7 @@ from server.eventlog.memory import MemoryEventLog
 from server.history import Histories, Shelf
 from server.runs import Runs, open_runs
 from server.shelf import NoShelf
+from server.stores import Stores
 from server.summaries import Summaries, Summarize
 from server.threads import Threads
 from server.workers import Workers
@@ -31,18 +32,16 @@ async def open_registry(
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_database(settings))
         graph: Any = (answerer or Answerer()).build()
-        opened = open_runs(
-            graph,
-            "fake",
-            Threads(engine),
-            Histories(Threads(engine), shelf or NoShelf()),
-            Summaries(Threads(engine), summarize, settings.history_budget_tokens),
+        threads = Threads(engine)
+        stores = Stores(
+            threads,
+            Histories(threads, shelf or NoShelf()),
+            Summaries(threads, summarize, settings.history_budget_tokens),
             event_log or MemoryEventLog(),
             bus or NoBus(),
             Workers(engine),
-            settings,
         )
-        yield await stack.enter_async_context(opened)
+        yield await stack.enter_async_context(open_runs(graph, "fake", stores, settings))
 
 
 async def read(runs: Runs, run_id: str, after: int = 0) -> list[str]:

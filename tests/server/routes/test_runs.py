@@ -205,14 +205,12 @@ def test_turns_of_a_thread_wait_for_each_other(server: LiveServer, answerer: Ans
 def test_a_run_that_waits_for_its_thread_can_be_stopped(server: LiveServer, answerer: Answerer) -> None:
     thread_id = parse_frames(server.ask("First?").text)[0].data["thread_id"]
     answerer.words, answerer.pause_s = LONG, 0.05
-    with (
-        Reading(server, "second-run", question="Second?", thread_id=thread_id) as second,
-        Reading(server, "third-run", question="Third?", thread_id=thread_id) as third,
-    ):
+    with Reading(server, "second-run", question="Second?", thread_id=thread_id) as second:
         second.read_until(b"word1 ")
-        third.read_until(b"event: run")
-        stopped = server.http.post("/v1/runs/third-run/stop").json()
-        third.read_until(b"event: done")
+        with Reading(server, "third-run", question="Third?", thread_id=thread_id) as third:
+            third.read_until(b"event: run")
+            stopped = server.http.post("/v1/runs/third-run/stop").json()
+            third.read_until(b"event: done")
         assert names(third.events()) == ["run", "done"]
         assert stopped["status"] == "stopped"
         assert server.http.get("/v1/runs/second-run").json()["status"] == "running"
