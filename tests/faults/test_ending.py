@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.client import TERMINAL, Stream, ask, call, get, request
 from tests.faults.conftest import ONE, TWO, Start
-from tests.faults.faults import FOX, Faults, is_legal, nonce_in, nonce_of
+from tests.faults.faults import Faults, is_legal, nonce_in, nonce_of
 from tests.faults.recorder import ACCEPTANCE, Measured, bar, many
 
 LONG = "slow:400:0.05"
@@ -30,7 +30,7 @@ async def test_a_server_that_is_told_to_end_finishes_its_streams(
         address = server.address
         told = time.monotonic()
         server.signal(signal.SIGTERM)
-        refused = asyncio.create_task(_refused(address))
+        refused = asyncio.create_task(_refused(address, faults.question(LONG)))
         ends = await asyncio.gather(*(stream.to_end() for stream in streams))
         last = await hanging.to_end()
         status = await asyncio.to_thread(server.wait, 30)
@@ -54,7 +54,7 @@ async def test_a_server_that_is_told_to_end_finishes_its_streams(
             assert (turn["status"], turn["answer"]) == ("stopped", end.data["answer"])
 
 
-async def _refused(address: str) -> set[str]:
+async def _refused(address: str, question: str) -> set[str]:
     """What new questions are told while the server ends."""
     codes: set[str] = set()
     try:
@@ -62,7 +62,7 @@ async def _refused(address: str) -> set[str]:
         while ready == 200:
             ready, _ = await call(address, "GET", "/readyz")
         while True:
-            response = await request(address, "POST", "/v1/chat/stream", {"question": FOX})
+            response = await request(address, "POST", "/v1/chat/stream", {"question": question})
             body = await response.body()
             # The one worker may hear of it a moment after the other; the answer then ends with the rest.
             if response.status != 200:
