@@ -29,7 +29,7 @@ run: setup
 	@$(BIN)/citestream serve
 
 test: setup
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The long forms of tests/faults: about an hour. What they measured goes into docs/reliability.md, also when one fails.
 acceptance: setup

@@ -37,14 +37,20 @@ def serve(
 ) -> None:
     """Serve the page and the HTTP API."""
     from graph.settings import Settings
-    from server.serve import serve as run_server
-    from server.serve import serve_as_worker
 
     settings = Settings.load(host=host, port=port, data_dir=data_dir, model=model, workers=workers)
-    if worker_fds is None:
-        run_server(settings)
-    else:
+    if worker_fds is not None:
+        from server.serve import serve_as_worker
+
         serve_as_worker(settings, *worker_fds)
+    elif settings.workers > 1:
+        from server.supervise import supervise
+
+        supervise(settings)
+    else:
+        from server.serve import serve as serve_alone
+
+        serve_alone(settings)
 
 
 @app.command()

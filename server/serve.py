@@ -1,12 +1,11 @@
 """The server process: uvicorn around the app, which says when it is ready and ends its runs before it goes.
 
-With several workers this process only watches them (server/supervise.py), and each of them is a server process.
+With several workers each of them is such a process, and another one watches them (server/supervise.py).
 """
 
 import asyncio
 import signal
 import socket
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
@@ -17,10 +16,9 @@ from uvicorn.loops.auto import auto_loop_factory
 from graph.settings import Settings
 from server.app import build_app, open_state
 from server.logs import set_up_logs
+from server.process import READY, address_of, announce, end_by, open_socket
 from server.runs import Runs
-from server.sockets import address_of, open_socket
 from server.state import AppState
-from server.supervise import READY, Supervisor, check_shareable
 
 GRACEFUL_SHUTDOWN_S = 10
 
@@ -31,13 +29,9 @@ def serve(settings: Settings) -> None:
     Raises SettingsError, LibraryError or DatabaseNewer when the server cannot start.
     """
     set_up_logs(settings.log_level)
-    check_shareable(settings)
-    if settings.workers > 1:
-        signals = Supervisor(settings).run(_announce)
-    else:
-        with open_socket(settings.host, settings.port) as listener:
-            signals = _run(settings, listener, _announce)
-    _end_by(signals)
+    with open_socket(settings.host, settings.port) as listener:
+        signals = _run(settings, listener, announce)
+    end_by(signals)
 
 
 def serve_as_worker(settings: Settings, listener_fd: int, lifeline_fd: int) -> None:
@@ -45,16 +39,7 @@ def serve_as_worker(settings: Settings, listener_fd: int, lifeline_fd: int) -> N
     set_up_logs(settings.log_level)
     with socket.socket(fileno=lifeline_fd) as lifeline, socket.socket(fileno=listener_fd) as listener:
         signals = _run(settings, listener, lambda _address: lifeline.sendall(READY), lifeline)
-    _end_by(signals)
-
-
-def _end_by(signals: list[int]) -> None:
-    """End this process by the signal that it was sent, as its parent expects; all is closed by now.
-
-    It also spares the interpreter's own end, which takes seconds after many streams.
-    """
-    for number in signals[:1]:
-        signal.raise_signal(number)
+    end_by(signals)
 
 
 def _run(
@@ -132,8 +117,3 @@ class Server(uvicorn.Server):
         """End all runs, so that their readers see how they ended; then close."""
         await self._runs.close()
         await super().shutdown(sockets)
-
-
-def _announce(address: str) -> None:
-    sys.stdout.write(f"citestream is ready at {address}\n")
-    sys.stdout.flush()

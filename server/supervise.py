@@ -19,8 +19,9 @@ import structlog
 
 from graph.errors import SettingsError
 from graph.settings import Settings
+from server.logs import set_up_logs
 from server.metrics import MULTIPROCESS_DIR, forget_process
-from server.sockets import address_of, open_shared_socket, open_socket
+from server.process import READY, address_of, announce, end_by, open_shared_socket, open_socket
 
 log = structlog.get_logger(__name__)
 
@@ -29,16 +30,22 @@ RESTART_PAUSE_S = 1.0
 """Least time between two starts of a process that dies at once."""
 KILL_AFTER_S = 30.0
 """A process that has not ended so long after the grace of its running answers is killed."""
-READY = b"r"
-"""What a worker says on its lifeline once it serves."""
 CANNOT_START = 2
 """Exit status of a process whose settings cannot work, so that starting it again is no use."""
 
 
+def supervise(settings: Settings) -> None:
+    """Serve with several workers until a signal ends the process, which is raised again once all have ended.
+
+    Raises SettingsError when the workers cannot share what they have to, or one of them cannot start.
+    """
+    set_up_logs(settings.log_level)
+    check_shareable(settings)
+    end_by(Supervisor(settings).run(announce))
+
+
 def check_shareable(settings: Settings) -> None:
-    """Raise SettingsError unless the settings let several processes share what they have to, or there is only one."""
-    if settings.workers == 1:
-        return
+    """Raise SettingsError unless the settings let several processes share what they have to."""
     missing = []
     if settings.database_url is None:
         missing.append("CITESTREAM_DATABASE_URL=postgresql://… for the conversations")

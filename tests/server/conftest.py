@@ -21,7 +21,8 @@ from graph.settings import Settings
 from graph.state.evidence import Passage
 from server.app import open_state
 from server.logs import describe_exception
-from server.serve import build_server, open_socket
+from server.process import open_socket
+from server.serve import build_server
 from server.state import AppState
 from tests.fakes import Answerer, FakeResources
 from tests.services import fresh_database

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from graph.errors import SettingsError
-from server.sockets import address_of, open_socket
+from server.process import address_of, open_socket
 
 PROGRAM = """
 import signal

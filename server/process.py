@@ -1,9 +1,17 @@
-"""Listening sockets: of one server process, or of several on one address."""
+"""What a server process does at its edges, whether it serves or watches those that do: listen, say so, and end.
 
+It imports nothing heavy, so that the process that only watches stays small.
+"""
+
+import signal
 import socket
+import sys
 
 from graph.errors import SettingsError
 from graph.settings import env_name
+
+READY = b"r"
+"""What a worker says to its supervisor, on its lifeline, once it serves."""
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -26,6 +34,21 @@ def address_of(listener: socket.socket) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104  # listening everywhere includes here
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def announce(address: str) -> None:
+    """Tell whoever started this process that it serves, and where."""
+    sys.stdout.write(f"citestream is ready at {address}\n")
+    sys.stdout.flush()
+
+
+def end_by(signals: list[int]) -> None:
+    """End this process by the first signal that it was sent, as its parent expects; all has to be closed by now.
+
+    It also spares the interpreter's own end, which takes seconds after many streams.
+    """
+    for number in signals[:1]:
+        signal.raise_signal(number)
 
 
 def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
