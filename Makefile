@@ -35,7 +35,7 @@ test: setup
 acceptance: setup
 	rm -f build/acceptance.json
 	CITESTREAM_ACCEPTANCE=1 $(BIN)/pytest tests/faults tests/clients -m "" --timeout 3600; status=$$?; \
-		$(BIN)/python -m tests.faults.report; exit $$status
+		$(BIN)/python -m tests.acceptance.report; exit $$status
 
 format: setup
 	$(BIN)/ruff format .

@@ -1,7 +1,6 @@
 """Clients of other people against the command itself, through a proxy that breaks their connections."""
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ import httpx2
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.acceptance.recorder import ACCEPTANCE
 from tests.clients.proxy import Cut, Proxy, Request, run_proxy
 from tests.clients.readers import (
     CHROMIUM,
@@ -36,8 +36,7 @@ from tests.e2e.test_browser import CHROMIUM as BINARY
 from tests.services import need
 from tests.upstream import Upstream, run_upstream
 
-LONG = os.environ.get("CITESTREAM_ACCEPTANCE") == "1"
-QUIET_S = 15 if LONG else 4
+QUIET_S = 15 if ACCEPTANCE else 4
 """How long nobody may ask again after the end. A client that wants to does so after 1 s."""
 WAIT_S = 60
 GRACE_S = 30

@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
+from tests.acceptance.recorder import ACCEPTANCE, Measured
 from tests.clients.conftest import (
-    LONG,
     QUIET_S,
     OpenStage,
     Outcome,
@@ -20,7 +20,7 @@ from tests.clients.conftest import (
 from tests.clients.proxy import LAST, NO_RESPONSE, Cut
 from tests.clients.readers import Node
 
-pytestmark = pytest.mark.timeout(900 if LONG else 180)
+pytestmark = pytest.mark.timeout(900 if ACCEPTANCE else 180)
 
 MODEL = ("slow:20:0.1", "".join(f"word{number} " for number in range(20)))
 """A model that takes two seconds, and what it says: a client that comes back after one finds it still at it."""
@@ -123,34 +123,41 @@ def test_a_broken_connection_costs_no_event_and_asks_nothing_twice(
 @pytest.mark.acceptance
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_a_drop_after_any_event_costs_no_event_and_asks_nothing_twice(
-    stage: Stage, client: str, how: Literal["close", "reset"]
+    stage: Stage, client: str, how: Literal["close", "reset"], measured: Measured
 ) -> None:
     stage.need(client)
     places = [NO_RESPONSE, *range(len(stage.frames())), LAST]
-    check_all(stage, client, [[Cut(place, how=how)] for place in places])
+    check_all(stage, client, [[Cut(place, how=how)] for place in places], measured)
 
 
 @pytest.mark.acceptance
-def test_a_drop_at_any_byte_of_a_frame_costs_no_event_and_asks_nothing_twice(stage: Stage, client: str) -> None:
+def test_a_drop_at_any_byte_of_a_frame_costs_no_event_and_asks_nothing_twice(
+    stage: Stage, client: str, measured: Measured
+) -> None:
     stage.need(client)
     frames = stage.frames()
     # fetch-event-source takes an id for seen as soon as it has read its line: see the test below.
     spared = 2 if client == "fetch-event-source" else 1
     first = [Cut(0, into) for into in range(1, len(frames[0]) - spared + 1, 3)]
     word = [Cut(WORD, into) for into in range(1, len(frames[WORD]) - spared + 1)]
-    check_all(stage, client, [[cut] for cut in (*first, *word)])
+    check_all(stage, client, [[cut] for cut in (*first, *word)], measured)
 
 
 @pytest.mark.acceptance
-def test_a_drop_after_every_event_of_one_run_costs_no_event_and_asks_nothing_twice(stage: Stage, client: str) -> None:
+def test_a_drop_after_every_event_of_one_run_costs_no_event_and_asks_nothing_twice(
+    stage: Stage, client: str, measured: Measured
+) -> None:
     stage.need(client)
-    check_all(stage, client, [[*(Cut(place) for place in range(len(stage.frames()))), Cut(LAST)]])
+    check_all(stage, client, [[*(Cut(place) for place in range(len(stage.frames()))), Cut(LAST)]], measured)
 
 
 @pytest.mark.acceptance
-def test_a_drop_between_an_id_and_the_end_of_its_frame_costs_fetch_event_source_that_event(stage: Stage) -> None:
+def test_a_drop_between_an_id_and_the_end_of_its_frame_costs_fetch_event_source_that_event(
+    stage: Stage, measured: Measured
+) -> None:
     """It takes an event for seen before the empty line that ends it (docs/reliability.md); no server can mend that."""
     stage.need("fetch-event-source")
+    measured.count = 1
     into = len(stage.frames()[WORD]) - 1
     [outcome] = ask_and_listen(stage, ["fetch-event-source"], {"": [Cut(WORD, into)]}).values()
     assert outcome.heard.events == [event for number, event in enumerate(outcome.replay) if number != WORD]
@@ -159,9 +166,10 @@ def test_a_drop_between_an_id_and_the_end_of_its_frame_costs_fetch_event_source_
 
 @pytest.mark.acceptance
 @pytest.mark.parametrize("event", ["run", "message"])
-def test_a_hidden_tab_that_is_shown_again_goes_on_where_it_was(stage: Stage, event: str) -> None:
-    """fetch-event-source leaves when its tab is hidden, and asks again when it is shown."""
+def test_a_hidden_tab_that_is_shown_again_goes_on_where_it_was(stage: Stage, event: str, measured: Measured) -> None:
+    """Clients: fetch-event-source leaves when its tab is hidden, and asks again when it is shown."""
     stage.need("fetch-event-source")
+    measured.count = 1
     ask = stage.ask()
     with stage.clients["fetch-event-source"](stage.proxy.address, [ask]) as listening:
         assert isinstance(listening, Node)
@@ -181,8 +189,9 @@ def test_a_hidden_tab_that_is_shown_again_goes_on_where_it_was(stage: Stage, eve
     assert outcome.calls == 1
 
 
-def check_all(stage: Stage, client: str, places: Sequence[Sequence[Cut]]) -> None:
+def check_all(stage: Stage, client: str, places: Sequence[Sequence[Cut]], measured: Measured) -> None:
     """Ask once for each of these, some at a time."""
+    measured.count = sum(map(len, places))
     cases = {str(number): cuts for number, cuts in enumerate(places)}
     names = list(cases)
     for start in range(0, len(names), AT_A_TIME):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clients.conftest import (
-    LONG,
+    ACCEPTANCE,
     OpenStage,
     Outcomes,
     Stage,
@@ -17,7 +17,7 @@ from tests.clients.conftest import (
 from tests.clients.proxy import Cut
 from tests.clients.readers import Ask, Listening
 
-pytestmark = pytest.mark.timeout(600 if LONG else 180)
+pytestmark = pytest.mark.timeout(600 if ACCEPTANCE else 180)
 
 MODEL = "slow:100:0.1"
 """Takes ten seconds: long enough to end it in the middle on a busy machine."""

@@ -1,4 +1,4 @@
-"""Servers of the two kinds, the upstream that fails them, and the file of what was measured."""
+"""Servers of the two kinds, and the upstream that fails them."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,18 +10,14 @@ import pytest
 import redis
 
 from tests.e2e.conftest import environment, indexed
-from tests.faults import recorder
 from tests.faults.client import leave_all
 from tests.faults.faults import Faults, run_faults
 from tests.faults.processes import Server, server_on
-from tests.faults.recorder import ACCEPTANCE, Measured
 from tests.services import fresh_database_sync, redis_url
 
 __all__ = ["indexed"]
 
-HERE = Path(__file__).parent
 ONE, TWO = "one process", "two workers"
-OUTCOME = pytest.StashKey[str]()
 
 Start = Callable[..., AbstractContextManager[Server]]
 
@@ -74,32 +70,3 @@ async def _closing() -> AsyncIterator[None]:
     """A test that fails leaves streams open, and that is no failure of the one after it."""
     yield
     await leave_all()
-
-
-@pytest.fixture
-def measured(request: pytest.FixtureRequest) -> Iterator[Measured]:
-    """Where a test puts its count and its numbers."""
-    found = Measured(recorder.fault_of(request.node))
-    yield found
-    if ACCEPTANCE:
-        recorder.write(request.node.nodeid, found.row(request.node.stash.get(OUTCOME, "failed")))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    report = yield
-    if report.when == "call":
-        item.stash[OUTCOME] = report.outcome
-    return report
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Note every test before any of them is deselected, so that the table shows what was not run."""
-    ours = [item for item in items if item.path.parent == HERE]
-    if not ACCEPTANCE:
-        return
-    known = recorder.read()
-    for item in ours:
-        if "measured" in getattr(item, "fixturenames", ()) and item.nodeid not in known:
-            recorder.write(item.nodeid, {"fault": recorder.fault_of(item), "result": recorder.NOT_RUN})

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.acceptance.recorder import ACCEPTANCE, Measured, bar, many
 from tests.faults.client import Stream, ask, get, resume
 from tests.faults.conftest import ONE, Start
 from tests.faults.faults import Faults, is_legal, nonce_in, nonce_of
 from tests.faults.processes import Server
-from tests.faults.recorder import ACCEPTANCE, Measured, bar, many
 
 NODES = ("condense", "retrieve", "cite_and_generate", "finalize")
 BOUNDARIES = [(node, state) for node in NODES for state in ("start", "end")]

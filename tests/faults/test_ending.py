@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from tests.acceptance.recorder import ACCEPTANCE, Measured, bar, many
 from tests.faults.client import TERMINAL, Stream, ask, call, get, request
 from tests.faults.conftest import ONE, TWO, Start
 from tests.faults.faults import Faults, is_legal, nonce_in, nonce_of
-from tests.faults.recorder import ACCEPTANCE, Measured, bar, many
 
 LONG = "slow:400:0.05"
 GRACE_S = 1

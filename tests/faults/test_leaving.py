@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
+from tests.acceptance.recorder import Measured, bar, many
 from tests.faults.client import TERMINAL, Stream, ask, call, get, request, resume, send
 from tests.faults.faults import Faults
 from tests.faults.processes import Server, wait_until
-from tests.faults.recorder import Measured, bar, many
 
 SEED = 3
 AT_ONCE = 20

@@ -8,10 +8,10 @@ from contextlib import closing
 
 import asyncpg
 
+from tests.acceptance.recorder import ACCEPTANCE, Measured, bar, many
 from tests.faults.client import ask, get
 from tests.faults.faults import NONCE, Faults, is_legal, nonce_in
 from tests.faults.processes import Server
-from tests.faults.recorder import ACCEPTANCE, Measured, bar, many
 
 
 async def test_parallel_streams_do_not_mix(server: Server, faults: Faults, measured: Measured) -> None:

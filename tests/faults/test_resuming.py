@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import pytest
 
+from tests.acceptance.recorder import ACCEPTANCE, Measured, bar, many
 from tests.faults.client import Event, Stream, ask, get, request, resume
 from tests.faults.conftest import ONE, TWO, Start
 from tests.faults.faults import Faults, is_legal, nonce_in, nonce_of
 from tests.faults.processes import Server
-from tests.faults.recorder import ACCEPTANCE, Measured, bar, many
 
 LONG = "slow:400:0.05"
 ALL = [("reject", ONE), ("reject", TWO), ("interrupt", ONE), ("interrupt", TWO)]

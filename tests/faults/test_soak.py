@@ -8,11 +8,11 @@ from collections import Counter
 
 import pytest
 
+from tests.acceptance.recorder import ACCEPTANCE, Measured, many
 from tests.faults.client import ask, call, resume
 from tests.faults.conftest import ONE, TWO, Start
 from tests.faults.faults import Faults
 from tests.faults.processes import Server, wait_until
-from tests.faults.recorder import ACCEPTANCE, Measured, many
 
 SOAK_S = float(os.environ.get("CITESTREAM_SOAK_S", many(8, 600)))
 WARM_UP = many(40, 300)

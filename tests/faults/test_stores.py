@@ -13,11 +13,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.acceptance.recorder import Measured, bar, many
 from tests.faults.client import TERMINAL, Stream, ask, call, get, resume
 from tests.faults.conftest import ONE, TWO, Start
 from tests.faults.faults import Faults
 from tests.faults.processes import Server
-from tests.faults.recorder import Measured, bar, many
 from tests.own_redis import OwnRedis
 
 AT_ONCE = 12

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.recorder import Measured, bar, many
 from tests.e2e.conftest import COMMAND, DOCUMENTS, START_S, environment, write_documents
 from tests.faults.client import ask, call, get, request
 from tests.faults.conftest import Start
 from tests.faults.faults import FOX, Faults
 from tests.faults.processes import Server, server_on
-from tests.faults.recorder import Measured, bar, many
 from tests.upstream import ANSWER, SECRET
 
 LIMIT_S = 2

@@ -7,11 +7,11 @@ import time
 
 import asyncpg
 
+from tests.acceptance.recorder import Measured, bar, many
 from tests.faults.client import TERMINAL, Event, Stream, ask, call, get, resume
 from tests.faults.conftest import TWO, Start
 from tests.faults.faults import Faults
 from tests.faults.processes import Server
-from tests.faults.recorder import Measured, bar, many
 
 AT_ONCE = 12
 PATIENCE_S = 30

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from server.database import FILE_NAME
 from tests.server.conftest import LiveServer
 
@@ -27,8 +25,6 @@ def test_a_server_without_its_database_is_alive_but_not_ready(server: LiveServer
     assert ready.json()["reasons"] == ["the database of the conversations cannot be read"]
 
 
-# The driver's thread of a connection that could not be opened may outlive the server's loop.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_question_that_cannot_be_stored_is_refused(server: LiveServer, tmp_path: Path) -> None:
     database = tmp_path / "data" / FILE_NAME
     server.run(server.state.threads.engine.dispose())

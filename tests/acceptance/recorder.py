@@ -1,4 +1,4 @@
-"""What the long forms of these tests measured, in a file from which `tests.faults.report` makes a table."""
+"""What the long forms of these tests measured, in a file from which `tests.acceptance.report` makes a table."""
 
 import json
 import os
@@ -59,9 +59,11 @@ class Measured:
 
 
 def fault_of(item: pytest.Item) -> str:
-    """The row of a test: the first line of its docstring, and its parameters."""
+    """The row of a test: the first line of its docstring, else its name in words; and its parameters."""
     function = getattr(item, "function", None)
-    text = (function.__doc__ or item.name).strip().splitlines()[0].rstrip(".")
+    doc = getattr(function, "__doc__", None)
+    name = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
+    text = doc.strip().splitlines()[0].rstrip(".") if doc else f"Clients: {name}"
     callspec = getattr(item, "callspec", None)
     return f"{text} [{callspec.id}]" if callspec is not None else text
 

@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from tests.faults.recorder import NOT_RUN, ROOT, read
+from tests.acceptance.recorder import NOT_RUN, ROOT, read
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
