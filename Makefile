@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 SETUP := $(VENV)/.setup
 SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/src/* web/src/*/*) hatch_build.py
 
-.PHONY: setup run test acceptance check format lint types imports lock docs studio clean
+.PHONY: setup run test acceptance eval check format lint types imports lock docs studio clean
 
 setup: $(SETUP)
 
@@ -36,6 +36,12 @@ acceptance: setup
 	rm -f build/acceptance.json
 	CITESTREAM_ACCEPTANCE=1 $(BIN)/pytest tests/faults tests/clients -m "" --timeout 3600; status=$$?; \
 		$(BIN)/python -m tests.acceptance.report; exit $$status
+
+# Questions of public sets, where such lie beside the checkout: EVAL has open/<set>.jsonl and corpora/<set>.parquet.
+EVAL ?= ../shared/eval
+EVAL_SETS ?= xquad_en xquad_zh squad2 cmrc drcd canard mtrag_clapnq mtrag_cloud mtrag_fiqa
+eval: setup
+	$(BIN)/citestream eval $(EVAL_SETS:%=$(EVAL)/open/%.jsonl) --texts $(EVAL)/corpora --top-k 10 --out build/eval.json
 
 format: setup
 	$(BIN)/ruff format .

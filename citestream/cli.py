@@ -1,4 +1,4 @@
-"""The `citestream` command: serve, ingest, index, ask, version."""
+"""The `citestream` command: serve, ingest, index, ask, eval, version."""
 
 import sys
 from importlib.metadata import version as installed_version
@@ -9,6 +9,9 @@ import typer
 
 from graph.limits import DEFAULT_COLLECTION, MAX_QUESTION_CHARS
 from ingest.cli import failure_of, index_app, ingest_command
+
+EXIT_WORSE = 3
+"""Some measure became worse than in the result that was compared with."""
 
 app = typer.Typer(
     name="citestream",
@@ -72,6 +75,36 @@ def ask(
         raise typer.BadParameter(f"a question has 1 to {MAX_QUESTION_CHARS:,} characters.", param_hint="QUESTION")
     settings = Settings.load(data_dir=data_dir, model=model)
     asyncio.run(answer(settings, question, TurnContext(collections=collection or [DEFAULT_COLLECTION], top_k=top_k)))
+
+
+@app.command("eval")
+def eval_command(
+    questions: Annotated[list[Path], typer.Argument(help="Files of questions, one JSON object a line.")],
+    texts: Annotated[
+        Path | None,
+        typer.Option(help="Folder of <file>.jsonl or .parquet: the texts to search, in an index of their own."),
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="A running server to ask.")] = None,
+    collection: Annotated[list[str] | None, typer.Option("--collection", help="Collection to search.")] = None,
+    top_k: Annotated[int | None, typer.Option("--top-k", min=1, max=20, help="Passages to read.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Questions of each file, from its beginning.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the result goes as JSON.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="An earlier result; exit code 3 when something became worse.")
+    ] = None,
+    data_dir: DataDir = None,
+    model: Model = None,
+) -> None:
+    """Ask questions whose answers are known, and measure what comes back."""
+    from citestream.evaluate.command import Task, evaluate
+    from graph.settings import Settings
+
+    if url is not None and texts is not None:
+        raise typer.BadParameter("a running server searches what it has indexed.", param_hint="--texts")
+    settings = Settings.load(data_dir=data_dir, model=model)
+    task = Task(questions, texts, url, collection or [DEFAULT_COLLECTION], top_k, limit, out, compare)
+    if not evaluate(task, settings):
+        sys.exit(EXIT_WORSE)
 
 
 @app.command()

@@ -88,7 +88,7 @@ def _step(
     async def step(state: Any, runtime: Runtime[TurnContext]) -> Any:
         node = make(resources if isinstance(resources, Resources) else await resources())
         status: Status = {"node": name, "state": "start", "label": label}
-        if isinstance(node, CiteAndGenerate) and node.skips(state):
+        if isinstance(node, Retrieve | CiteAndGenerate) and node.skips(state):
             emit("status", {**status, "state": "skip"})
             return await node(state, runtime)
         emit("status", status)

@@ -9,13 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from graph.markers import LARGEST_MARKER, Marker, Style, find_marker, may_begin
 from graph.sentences import sentence_end
 
-LARGEST_MARKER = 99
-"""Larger bracketed numbers are years and the like, not markers that went wrong."""
-
-_MARKER = re.compile(r"\[(\d{1,4}(?:\s?,\s?\d{1,4}){0,9})\]")
-_MARKER_PREFIX = re.compile(r"\[(?:\d{1,4}(?:\s?,\s?\d{1,4}){0,9}(?:\s?,\s?|\s)?)?$")
 _BRACKETED = re.compile(r"(?<!\\)\[(\d+)\]")
 
 
@@ -49,11 +45,12 @@ class _Mode(Enum):
 class CitationParser:
     r"""Splits a streamed answer into shown text and claims; however the stream is cut, the result is the same.
 
-    Markers `[n]` and `[n, m]` come out as `[n][m]`, whole; those that name none of the `sources` passages are left out,
-    other bracketed numbers are escaped as `\[12]`. Code and Markdown links stay as they are.
+    Markers in every way that `style` knows come out as `[n][m]`, whole; those that name none of the `sources` passages
+    are left out, other bracketed numbers are escaped as `\[12]`. Code and Markdown links stay as they are.
     """
 
     sources: int
+    style: Style = "any"
     answer: str = ""
     _pending: str = ""
     _sentence: int = 0
@@ -105,8 +102,8 @@ class CitationParser:
             escaped = pending[position : position + 2]
             self._put(pieces, escaped, "x" * len(escaped) if not escaped.endswith("\n") else "x\n")
             return len(escaped)
-        if char in " [":
-            return self._bracket(position, pieces, final=final)
+        if char == " " or (may_begin(char, self.style) and not (char.isalpha() and self._mask[-1:].isalnum())):
+            return self._may_be_marker(position, pieces, final=final)
         self._put(pieces, char, char)
         return 1
 
@@ -138,51 +135,47 @@ class CitationParser:
             self._put(pieces, run, run)
         return len(run)
 
-    def _bracket(self, position: int, pieces: list[str], *, final: bool) -> int:
+    def _may_be_marker(self, position: int, pieces: list[str], *, final: bool) -> int:
         """Spaces and what follows them, as a marker that is left out takes the space before it along."""
         pending = self._pending
-        bracket = position
-        while bracket < len(pending) and pending[bracket] == " ":
-            bracket += 1
-        spaces = pending[position:bracket]
-        if bracket == len(pending):
-            if not final:
-                return 0
-            self._put(pieces, spaces, spaces)
-            return len(spaces)
-        if pending[bracket] != "[":
-            self._put(pieces, spaces, spaces)
-            return len(spaces)
-        if not final and _MARKER_PREFIX.match(pending, bracket):
+        begin = position
+        while begin < len(pending) and pending[begin] == " ":
+            begin += 1
+        spaces = pending[position:begin]
+        if begin == len(pending) and not final:
             return 0
-        match = _MARKER.match(pending, bracket)
-        if match is None:
-            self._put(pieces, f"{spaces}[", f"{spaces}[")
+        if begin == len(pending) or not may_begin(pending[begin], self.style):
+            self._put(pieces, spaces, spaces)
+            return len(spaces)
+        marker = find_marker(pending, begin, self.style, final=final)
+        if marker == "unknown":
+            return 0
+        if marker is None:
+            self._put(pieces, pending[position : begin + 1], pending[position : begin + 1])
             return len(spaces) + 1
-        if match.end() == len(pending) and not final:
-            return 0
-        if pending[match.end() : match.end() + 1] == "(":
-            whole = pending[position : match.end()]
-            self._put(pieces, whole, spaces + "x" * len(match.group()))
+        if pending[begin + len(marker.text) :].startswith("("):
+            self._put(pieces, spaces + marker.text, spaces + "x" * len(marker.text))
         else:
-            self._put_markers(pieces, spaces, match.group(1))
-        return match.end() - position
+            self._put_marker(pieces, spaces, marker)
+        return len(spaces) + len(marker.text)
 
-    def _put_markers(self, pieces: list[str], spaces: str, listed: str) -> None:
-        numbers = [int(number) for number in listed.split(",")]
-        if len(numbers) == 1 and not 1 <= numbers[0] <= LARGEST_MARKER:
-            literal = f"\\[{listed}]"
+    def _put_marker(self, pieces: list[str], spaces: str, marker: Marker) -> None:
+        known = [number for number in marker.numbers if 1 <= number <= self.sources]
+        if known:
+            self._put(pieces, spaces, spaces)
+            for number in known:
+                self._put_number(pieces, number)
+        elif not marker.stands_alone:
+            self._put(pieces, spaces + marker.text, spaces + marker.text)
+        elif len(marker.numbers) == 1 and not 1 <= marker.numbers[0] <= LARGEST_MARKER:
+            literal = f"\\{marker.text}" if marker.is_plain else marker.text
             self._put(pieces, spaces + literal, spaces + "x" * len(literal))
-            return
-        known = [number for number in dict.fromkeys(numbers) if 1 <= number <= self.sources]
-        if not known:
-            return
-        self._put(pieces, spaces, spaces)
-        for number in known:
-            marker = f"[{number}]"
-            start = self._sentence + len(self._mask)
-            self._markers.append((start, start + len(marker), number))
-            self._put(pieces, marker, " " * len(marker))
+
+    def _put_number(self, pieces: list[str], number: int) -> None:
+        written = f"[{number}]"
+        start = self._sentence + len(self._mask)
+        self._markers.append((start, start + len(written), number))
+        self._put(pieces, written, " " * len(written))
 
     def _put(self, pieces: list[str], text: str, mask: str) -> None:
         pieces.append(text)

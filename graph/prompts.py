@@ -11,6 +11,7 @@ from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 from graph.citations import escape_brackets
 from graph.errors import SettingsError
 from graph.retrieval.tokenizer import count_tokens
+from graph.smalltalk import smalltalk
 from graph.state.evidence import Passage
 from graph.state.history import summary_of
 from graph.terms import is_cjk
@@ -56,6 +57,10 @@ Summary:"""
 I could not find an answer to this in your documents. Try other words, name the document or the thing you mean, or add \
 the documents that cover it."""
     abstain_zh: str = "在您的文档中没有找到这个问题的答案。请换一种说法、点明所指的文档或事物，或添加包含该内容的文档。"
+    greeting_en: str = "Hello! Ask me something that your documents may answer."
+    greeting_zh: str = "您好！请问我一个文档里可能有答案的问题。"
+    thanks_en: str = "You are welcome. Ask on whenever you like."
+    thanks_zh: str = "不客气，有问题随时再问。"
 
     @classmethod
     def load(cls, path: Path | None) -> "Prompts":
@@ -96,8 +101,10 @@ the documents that cover it."""
         return [SystemMessage(self.summary_system), HumanMessage(asked)]
 
     def abstention(self, question: str) -> str:
-        """What a person reads when the documents hold no answer, in the language of the question."""
-        return self.abstain_zh if is_cjk(question) else self.abstain_en
+        """What a person reads to small talk, or when the documents hold no answer, in the language of the question."""
+        language = "zh" if is_cjk(question) else "en"
+        text: str = getattr(self, f"{smalltalk(question) or 'abstain'}_{language}")
+        return text
 
     def _said(self, history: Sequence[AnyMessage]) -> str:
         return "\n".join(

@@ -20,6 +20,9 @@ STOP_WORDS = frozenset(
     "will with you your do does did can could would should about been being than also am us".split()
 )
 
+CJK_FILLERS = frozenset("的了是在和与與及而之其被将將把为為以于於就也都这這那有个個中上下到由从從对對")
+"""Characters that mostly join others."""
+
 _local = threading.local()  # a PyStemmer object must not be shared by threads
 
 
@@ -35,6 +38,17 @@ def terms(text: str) -> list[str]:
     return found
 
 
+def sequence(text: str) -> list[str]:
+    """Stems and single CJK characters in their order, stop words as they are: for comparing one wording to another."""
+    found: list[str] = []
+    for word in words(text):
+        if _CJK.match(word):
+            found.extend(word)
+        else:
+            found.append(word if word in STOP_WORDS else _stem(word))
+    return found
+
+
 def words(text: str) -> list[str]:
     """Words in lower case before stemming; a run of CJK characters is one word."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
@@ -44,6 +58,11 @@ def is_cjk(text: str) -> bool:
     """Whether more than half of the letters and digits of `text` are CJK."""
     letters = [char for char in text if char.isalnum()]
     return 2 * len(_CJK.findall(text)) > len(letters)
+
+
+def has_cjk(text: str) -> bool:
+    """Whether there is a CJK character in `text`."""
+    return _CJK.search(text) is not None
 
 
 @lru_cache(maxsize=50_000)

@@ -5,7 +5,8 @@ numbers: N and M count, S is seconds. Those in brackets may be left out.
 
 Answers: `say` and every other name answer `ANSWER` · `slow:N:S` writes N words, S seconds apart · `endless[:S]` never
 stops writing them · `late:S` is silent for S seconds first · `big:N:M` writes N pieces of M characters · `marker:N:S`
-writes N words S seconds apart, each with the last `nonce-…` of the question · `think` and `reasoning` think aloud.
+writes N words S seconds apart, each with the last `nonce-…` of the question · `think` and `reasoning` think aloud ·
+`text:TEXT` writes TEXT character by character.
 Before an answer: `status:CODE` · `retryafter:S` is 429 with that Retry-After · `flaky:CODE:N` is CODE the first N
 times, then `ANSWER` · `hanghead` never answers.
 In it, after N words: `drop:N` closes · `hang:N` falls silent · `comment[:N]` sends comments for ever · `empty[:N]`
@@ -285,6 +286,8 @@ def _words(name: str, numbers: list[str], body: dict[str, Any]) -> Iterable[str]
         return (f"word{number} " for number in itertools.count())
     if name == "big":
         return ("x" * int(numbers[1]) for _ in range(int(numbers[0])))
+    if name == "text":
+        return ":".join(numbers)
     text = {"think": f"<think>Let me see.</think>{ANSWER}", "reasoning": f"I think so. {ANSWER}"}.get(name, ANSWER)
     return (word if number == 0 else f" {word}" for number, word in enumerate(text.split(" ")))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 
-from bench.quality.sets import auroc, index_texts, lines
+from bench.quality.sets import auroc, index_texts, lines, rows
 from graph.resources import open_resources
 from graph.retrieval.query import history_query
 from graph.retrieval.sufficiency import is_enough
@@ -22,8 +22,6 @@ QUESTIONS = 500
 
 async def main() -> None:
     """Print a row for each set."""
-    import pyarrow.parquet  # noqa: PLC0415 - only this needs it, and it is not part of the environment
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", type=Path)
     sets = parser.parse_args().sets
@@ -31,9 +29,9 @@ async def main() -> None:
     print("|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in NAMES:
-            rows = pyarrow.parquet.read_table(sets / f"corpora/{name}.parquet").to_pylist()
-            random.Random(7).shuffle(rows)
-            kept = {row["id"]: row["text"] for row in rows[: len(rows) // 2]}
+            texts = rows(sets / f"corpora/{name}.parquet")
+            random.Random(7).shuffle(texts)
+            kept = {row["id"]: row["text"] for row in texts[: len(texts) // 2]}
             asked = [row for row in lines(sets / f"open/{name}.jsonl") if row["answerable"]]
             random.Random(7).shuffle(asked)
             index_texts(kept, Path(folder), name)

@@ -15,6 +15,14 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
+def rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a Parquet file."""
+    from pyarrow import parquet  # noqa: PLC0415  # a package for developers
+
+    found: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    return found
+
+
 def index_texts(texts: dict[str, str], folder: Path, collection: str) -> None:
     """Ingest texts by id, each as a file of its own, into `folder`/data."""
     files = folder / collection

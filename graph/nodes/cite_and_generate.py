@@ -24,7 +24,7 @@ from graph.state.channels import Draft, Outcome, Usage
 from graph.state.context import TurnContext
 from graph.state.evidence import Citation, Passage, SearchQuery
 from graph.terms import terms
-from graph.verification import cite, grounding
+from graph.verification import cite, find_citation, grounding
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +72,7 @@ class CiteAndGenerate:
             return {"draft": self._abstain(state["query"])}
         collections = (runtime.context or TurnContext()).collections
         words = _Words(self.statistics, collections)
-        answer = _Answer(state["passages"], words)
+        answer = _Answer(state["passages"], words, is_language_model(self.model))
         async with open_model_stream(self.model, self._messages(state, words), Limits.of(self.settings)) as stream:
             try:
                 async for piece in stream:
@@ -136,8 +136,10 @@ class _Words:
 class _Answer:
     """The answer while it arrives: emits text, reasoning and citations as they become certain."""
 
-    def __init__(self, passages: Sequence[Passage], words: _Words) -> None:
-        self._parser = CitationParser(sources=len(passages))
+    def __init__(self, passages: Sequence[Passage], words: _Words, free: bool) -> None:
+        """`free`: a language model writes, in words and with markers of its own; else passages are quoted."""
+        self._parser = CitationParser(sources=len(passages), style="any" if free else "plain")
+        self._free = free
         self._passages = passages
         self._words = words
         self._think = ThinkParser()
@@ -190,9 +192,14 @@ class _Answer:
                 emit("message", {"delta": item.delta})
                 continue
             self._claims.append(item)
-            for citation in cite(item, self._passages, self._words):
+            for citation in self._cite(item):
                 self._citations.append(citation)
                 emit("citation", citation)
+
+    def _cite(self, claim: Claim) -> list[Citation]:
+        if self._free and not claim.markers:
+            return find_citation(claim, self._passages, self._words)
+        return cite(claim, self._passages, self._words)
 
 
 def _outcome(stream: ModelStream, text: str) -> Outcome:

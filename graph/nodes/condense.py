@@ -15,6 +15,7 @@ from graph.model_stream import Limits, deadline, open_model_stream
 from graph.prompts import Prompts
 from graph.retrieval.query import history_query, is_dependent, with_rewrite
 from graph.settings import Settings
+from graph.smalltalk import smalltalk
 from graph.state.context import TurnContext
 from graph.state.evidence import SearchQuery
 from graph.state.history import fit_history, questions, split_question
@@ -50,7 +51,7 @@ class Writes(TypedDict):
 class Condense:
     """Make a follow-up stand alone: by its history always, by the model's rewrite where there is a model.
 
-    A thread's first question passes unchanged and costs no call.
+    A thread's first question passes unchanged and costs no call; so does small talk, which is no question's history.
     """
 
     rewriter: BaseChatModel | None
@@ -61,7 +62,7 @@ class Condense:
         """Build the query; a model that fails, is slow or is stopped leaves it as it is without a rewrite."""
         earlier, question = split_question(state["messages"])
         history, dropped = fit_history(earlier, self.settings.history_budget_tokens)
-        asked = questions(earlier)
+        asked = [] if smalltalk(question) else [said for said in questions(earlier) if not smalltalk(said)]
         writes: Writes = {"history": history, "dropped_turns": dropped, "query": history_query(question, asked)}
         if asked and self.rewriter is not None:
             try:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol
 
 import anyio
 import anyio.to_thread
@@ -19,6 +19,7 @@ from graph.prompts import Prompts, fit_passages
 from graph.retrieval.hybrid import Found
 from graph.retrieval.sufficiency import is_enough
 from graph.settings import Settings
+from graph.smalltalk import smalltalk
 from graph.state.context import TurnContext
 from graph.state.evidence import Passage, SearchQuery
 
@@ -49,6 +50,8 @@ class Writes(TypedDict):
 
     passages: list[Passage]
     answerable: bool
+    confidence: NotRequired[float]
+    """For the `status` event alone: no channel of the graph has this name."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ class Retrieve:
 
         Raises IndexUnusable when the search outlasts the run.
         """
+        if self.skips(state):
+            emit("source", {"sources": []})
+            return {"passages": [], "answerable": False}
         context = runtime.context or TurnContext()
         query = state["query"]
         where = {key: value if isinstance(value, list) else [value] for key, value in context.filter.items()}
@@ -80,7 +86,13 @@ class Retrieve:
         budget = self.settings.context_budget_tokens - self.settings.max_output_tokens - overhead
         passages = fit_passages(found.passages, budget)
         emit("source", {"sources": [source_of(passage) for passage in passages]})
-        return {"passages": passages, "answerable": bool(passages) and is_enough(query, found.confidence)}
+        answerable = bool(passages) and is_enough(query, found.confidence)
+        return {"passages": passages, "answerable": answerable, "confidence": round(found.confidence, 3)}
+
+    @staticmethod
+    def skips(state: Reads) -> bool:
+        """Whether there is nothing to search for."""
+        return smalltalk(state["query"]["text"]) is not None
 
     async def _search(self, search: Callable[[], Found]) -> Found | None:
         """Search in a thread, which ends by itself when nobody waits any more; None when the run is stopped."""
@@ -105,5 +117,6 @@ class Retrieve:
 
     @staticmethod
     def detail(writes: Writes) -> dict[str, Any]:
-        """How many passages were found."""
-        return {"hits": len(writes["passages"])}
+        """How many passages were found, and how likely they hold the answer."""
+        detail: dict[str, Any] = {"hits": len(writes["passages"])}
+        return {**detail, "confidence": writes["confidence"]} if "confidence" in writes else detail

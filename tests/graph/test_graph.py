@@ -56,6 +56,27 @@ async def test_the_abstention_speaks_the_language_of_the_question(open_with: Ope
         assert run.answer == resources.prompts.abstain_zh
 
 
+@pytest.mark.parametrize(("said", "text"), [("Hi there!", "greeting_en"), ("谢谢", "thanks_zh")])
+async def test_small_talk_gets_a_friendly_line_and_searches_for_nothing(
+    open_with: OpenWith, upstream: Upstream, said: str, text: str
+) -> None:
+    async with open_with(**openai(upstream, "say")) as resources:
+        run = await ask(resources, said, [HumanMessage("Does the fox sleep?"), AIMessage("Yes [1].")])
+        assert run.answer == getattr(resources.prompts, text)
+    states = [(s["node"], s["state"]) for s in run.of("status")]
+    assert states == [*STEPS[:2], ("retrieve", "skip"), ("cite_and_generate", "skip"), *STEPS[6:]]
+    assert run.of("source") == [{"sources": []}]
+    assert run.output["turn"]["status"] == "abstained"
+    assert upstream.requests == []
+
+
+async def test_a_greeting_is_no_part_of_what_a_question_means(open_with: OpenWith) -> None:
+    async with open_with() as resources:
+        greeted = await ask(resources, FOX, [HumanMessage("Hello!"), AIMessage("Hello! Ask me something.")])
+        assert greeted.of("source") == (await ask(resources)).of("source")
+        assert greeted.detail("condense")["question"] == FOX
+
+
 async def test_a_follow_up_is_understood_from_its_history(open_with: OpenWith) -> None:
     async with open_with() as resources:
         history = [HumanMessage("Tell me about SQLite backups"), AIMessage("Backups are easy [1].")]
@@ -85,6 +106,30 @@ async def test_a_language_model_is_given_fenced_passages_and_its_markers_become_
     assert '<passage n="1" from="foxes — Animals">' in prompt
     assert "near Oxford \\[12]" in prompt
     assert len(upstream.requests) == 1
+
+
+async def test_what_a_model_says_without_a_marker_gets_a_citation_where_a_passage_supports_it(
+    open_with: OpenWith, upstream: Upstream
+) -> None:
+    said = "The fox sleeps in a den. Elephants never forget a friend. Yes."
+    async with open_with(**openai(upstream, f"text:{said}")) as resources:
+        run = await ask(resources)
+    [citation] = run.of("citation")
+    assert run.answer == said
+    assert (citation["origin"], citation["verified"]) == ("found", "exact")
+    assert citation["quote"] == "The fox sleeps in a den."
+    assert said[citation["answer"]["start"] : citation["answer"]["end"]] == citation["quote"]
+    assert run.output["turn"]["cited"] == [citation["index"]]
+    assert run.output["turn"]["grounding"] == "partial"
+
+
+async def test_markers_of_other_habits_become_ours(open_with: OpenWith, upstream: Upstream) -> None:
+    async with open_with(
+        **openai(upstream, "text:The fox sleeps in a den【1†source】. It was seen (Source 1).")
+    ) as resources:
+        run = await ask(resources)
+    assert run.answer == "The fox sleeps in a den[1]. It was seen [1]."
+    assert {citation["origin"] for citation in run.of("citation")} == {"claimed"}
 
 
 async def test_a_follow_up_is_rewritten_by_the_model_and_the_rewrite_is_not_shown(

@@ -43,12 +43,14 @@ export function Ending({ turn, busy, onAsk, onReconnect }: Props) {
   const status = outcome === null ? "running" : outcome.status;
   return (
     <p className={`status ${status}`} role="status" data-testid="status" data-status={status}>
-      {outcome === null ? "Working on the answer" : describeDone(outcome)}
+      {outcome === null ? "Working on the answer" : describeDone(outcome, turn.sources.length)}
     </p>
   );
 }
 
-function describeDone(outcome: Extract<Outcome, { kind: "done" }>): string {
+function describeDone(outcome: Extract<Outcome, { kind: "done" }>, sources: number): string {
+  // A greeting, or an empty collection: the answer itself says it.
+  if (outcome.status === "abstained" && sources === 0) return "No passages were used.";
   if (outcome.status !== "completed") return DONE_WORDS[outcome.status];
   return outcome.grounding === null ? "Answered." : GROUNDING_WORDS[outcome.grounding];
 }
