@@ -7,18 +7,21 @@ from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
+from graph.events import emit
 from graph.state.channels import Draft, Turn
 from graph.state.context import TurnContext
-from graph.state.evidence import SearchQuery
+from graph.state.evidence import Passage, SearchQuery
+from graph.suggestions import suggest
 
 LABEL = "Checking the citations"
 
 
 class Reads(TypedDict):
-    """The answer as it came, and the question that it answers."""
+    """The answer as it came, the question that it answers, and what it was made of."""
 
     draft: Draft
     query: SearchQuery
+    passages: list[Passage]
 
 
 class Writes(TypedDict):
@@ -33,7 +36,7 @@ class Finalize:
     """Close the turn. The message keeps the id it streamed under, or LangGraph would send it a second time."""
 
     async def __call__(self, state: Reads, runtime: Runtime[TurnContext]) -> Writes:
-        """Say what was cited and how far the answer is grounded."""
+        """Say what was cited, how far the answer is grounded, and what could be asked next."""
         draft = state["draft"]
         turn: Turn = {
             "status": draft["outcome"],
@@ -42,6 +45,10 @@ class Finalize:
             "usage": draft["usage"],
             "query": state["query"]["text"],
         }
+        if turn["status"] == "completed":
+            questions = suggest(state["query"]["text"], state["passages"], turn["cited"])
+            if questions:
+                emit("suggest", {"questions": questions})
         if not draft["text"]:  # stopped before a word came: nothing that a conversation could go on from
             return {"messages": [], "turn": turn}
         metadata = {key: turn[key] for key in ("status", "cited", "grounding")}
