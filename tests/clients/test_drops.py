@@ -155,7 +155,10 @@ def test_a_drop_after_every_event_of_one_run_costs_no_event_and_asks_nothing_twi
 def test_a_drop_between_an_id_and_the_end_of_its_frame_costs_fetch_event_source_that_event(
     stage: Stage, measured: Measured
 ) -> None:
-    """It takes an event for seen before the empty line that ends it (docs/reliability.md); no server can mend that."""
+    """Clients: a drop between an id and the end of its frame costs fetch-event-source that event, and no other.
+
+    It takes an event for seen before the empty line that ends it (docs/reliability.md); no server can mend that.
+    """
     stage.need("fetch-event-source")
     measured.count = 1
     into = len(stage.frames()[WORD]) - 1
