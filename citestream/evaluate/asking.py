@@ -11,18 +11,12 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from citestream.evaluate.questions import Said
 from graph.build import build_graph
-from graph.errors import CitestreamError
+from graph.errors import SettingsError
 from graph.resources import Resources
 from graph.state.context import TurnContext
 from graph.state.evidence import Citation
 
 TIMEOUT_S = 180.0
-
-
-class ServiceFailed(CitestreamError):
-    """The service that is measured does not answer as it should."""
-
-    code = "service_failed"
 
 
 @dataclass(frozen=True)
@@ -106,7 +100,7 @@ class OverHttp:
         self._client = client
 
     async def ask(self, history: Sequence[Said], question: str, choice: Choice) -> Answered:
-        """The answer. Raises ServiceFailed."""
+        """The answer. Raises SettingsError."""
         body: dict[str, Any] = {
             "question": question,
             "history": [{"role": said.role, "content": said.text} for said in history],
@@ -129,11 +123,11 @@ class OverHttp:
             response = await self._client.request(method, path, json=body)
             found = response.json()
         except (httpx2.HTTPError, ValueError) as exc:
-            raise ServiceFailed(
+            raise SettingsError(
                 f"{self._client.base_url} does not answer ({type(exc).__name__}). Is it running?"
             ) from exc
         if response.status_code != 200:
-            raise ServiceFailed(f"{self._client.base_url} refuses a question: {found['error']['message']}")
+            raise SettingsError(f"{self._client.base_url} refuses a question: {found['error']['message']}")
         return found
 
 

@@ -44,7 +44,7 @@ url => {
     const seen = window.seen = { events: [], opened: 0 };
     const source = window.source = new EventSource(url);
     source.onopen = () => seen.opened += 1;
-    for (const name of ["run", "status", "source", "message", "citation", "done", "failed"]) {
+    for (const name of ["run", "status", "source", "message", "citation", "suggest", "done", "failed"]) {
         source.addEventListener(name, ({ data, lastEventId }) =>
             seen.events.push({ name, data: JSON.parse(data), id: lastEventId }));
     }
@@ -489,6 +489,7 @@ def test_a_hostile_answer_runs_nothing_and_asks_nobody(page: Page, extractive: s
     turn = ask(page, QUESTION)
     expect_status(turn, "completed")
     content = turn.get_by_test_id("answer")
+    expect(content.locator("a")).to_have_count(2)
     links = content.locator("a").evaluate_all("links => links.map(link => link.href)")
     assert links == ["https://example.org/seen.png", "https://example.org/"]
     assert content.locator("img, script, a a").count() == 0

@@ -112,13 +112,14 @@ def test_texts_are_searched_in_an_index_of_their_own(tmp_path: Path) -> None:
     [
         (["missing.jsonl"], "missing.jsonl"),
         (["empty.jsonl"], "has no questions"),
-        (["one.jsonl", "--texts", "."], "has no texts for 'one'"),
+        (["one.jsonl", "--texts", "texts"], "has no texts for 'one'"),
         (["one.jsonl", "--url", "http://127.0.0.1:9"], "does not answer"),
         (["one.jsonl", "--compare", "one.jsonl"], "no result of"),
         (["one.jsonl", "--url", "http://127.0.0.1:9", "--texts", "."], "searches what it has indexed"),
     ],
 )
 def test_what_cannot_be_measured_is_told_in_a_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "texts").mkdir()
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "one.jsonl").write_text('{"question": "Why?"}')
     done = run("eval", *arguments, cwd=tmp_path)

@@ -28,7 +28,7 @@ QUESTION = "Where does the fox sleep?"
 FOLLOW_UP = "And where was it seen?"
 UNANSWERABLE = "What is the capital of France?"
 LOG_TAIL_CHARS = 6000
-SHARED_EVENTS = {"status", "source", "message", "citation"}
+SHARED_EVENTS = {"status", "source", "message", "citation", "suggest"}
 
 Event = tuple[str, Any]
 
