@@ -10,6 +10,7 @@ of sentences with one number, name or verb changed, 94 to 100 % (bench/quality/m
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 from graph.alignment import differs
@@ -118,6 +119,7 @@ def _find_quote(claim: str, text: str) -> tuple[int, int] | None:
     claim = _FENCE_LINE.sub("", claim)
     wanted, _ = _squeeze(claim.strip().rstrip(".。!！?？;；:："))
     wanted = re.sub(r"^[-+•#>]+", "", wanted)
+    lead = "".join(takewhile(lambda char: not (char.isalnum() or char.isspace()), claim.strip()))
     if len(wanted) < 2:
         return None
     squeezed, places = _squeeze(text)
@@ -125,6 +127,9 @@ def _find_quote(claim: str, text: str) -> tuple[int, int] | None:
     while at >= 0:
         start, end = places[at], places[at + len(wanted) - 1] + 1
         if not (_joins(text, start) or _joins(text, end)):
+            # Signs that were not looked for, as in `--option`, belong to the quote where the claim begins with them.
+            while start and text[start - 1] in lead:
+                start -= 1
             while end < len(text) and text[end] in ".。!！?？;；”’»」』)）\"'`*_":
                 end += 1
             return start, end

@@ -25,6 +25,8 @@ def passage(text: str, start: int = 0, **more: str) -> Passage:
     ("claim", "text", "verdict", "quote"),
     [
         ("Cats sleep a lot.", "Dogs run. Cats  sleep\na lot. Birds sing.", "exact", "Cats  sleep\na lot."),
+        ("`--dry-run` reads files.", "It stops. `--dry-run` reads files. Done.", "exact", "`--dry-run` reads files."),
+        ("- Cats sleep.", "Dogs - Cats sleep.", "exact", "Cats sleep."),
         ("**Cats** sleep a `lot`", "Dogs run. Cats sleep a lot.", "exact", "Cats sleep a lot."),
         (
             "A lot is dreamt by the cats of Rome.",
