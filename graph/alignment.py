@@ -15,6 +15,8 @@ CLOSE_FROM = 0.5
 """Share of the claim's words, in order, that a sentence must have for another name in it to mean something."""
 VERBATIM_FROM = 0.9
 """The same of its words with a meaning, for a negation: in freer words the opposite of an opposite is common."""
+LONGEST = 150
+"""Words of a claim beyond which it is no sentence: a block of code, a table. Comparing takes time with its square."""
 NEGATIONS = frozenset(
     "not no never none neither nor cannot without nobody nothing 不 没 沒 无 無 未 非 否 勿 别".split()
 )
@@ -26,7 +28,7 @@ _FILLERS = STOP_WORDS | CJK_FILLERS
 def differs(claim: str, source: str) -> bool:
     """Whether the claim says of something else, or the opposite of, what the sentence closest to it says."""
     said = sequence(claim)
-    if not said:
+    if not 0 < len(said) <= LONGEST:
         return False
     sentence = _closest(said, source)
     there = sequence(sentence)

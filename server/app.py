@@ -18,11 +18,6 @@ from server.state import AppState, Backend
 from server.stores import open_stores
 
 
-def create_app(settings: Settings, resources: Backend | None = None, graph: Graph | None = None) -> FastAPI:
-    """The app. What it needs is opened when it starts, unless it was handed in; then its giver closes it."""
-    return build_app(lambda: open_state(settings, resources, graph))
-
-
 def build_app(opening: Callable[[], AbstractAsyncContextManager[AppState]]) -> FastAPI:
     """The app around a state that is opened when it starts and closed when it ends."""
 

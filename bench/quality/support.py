@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.quality.sets import auroc, lines
 from graph.state.evidence import Passage
 from graph.terms import terms
-from graph.verification import verify
+from graph.verification import FOUND_FROM, verify
 
 
 def main() -> None:
@@ -36,6 +36,8 @@ def main() -> None:
     print(
         f"{flagged[True] / len(support[True]):.3f} of the supported; AUROC {auroc(support[True], support[False]):.3f}"
     )
+    found = {truth: sum(value >= FOUND_FROM for value in values) / len(values) for truth, values in support.items()}
+    print(f"at least {FOUND_FROM}: {found[True]:.3f} of the supported, {found[False]:.3f} of the unsupported")
 
 
 def as_passage(text: str) -> Passage:

@@ -151,7 +151,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
 def test_the_adapter_answers_from_the_texts_it_was_given() -> None:
     system = Citestream()
     try:
-        texts = {"f": FOXES, "s": SQLITE, "c": CATS}
+        texts = {"f": f"\ufeff{FOXES}", "s": SQLITE, "c": CATS}
         system.ingest([{"id": name, "title": "", "text": text} for name, text in texts.items()])
         answer = system.ask([], "Where does the fox sleep?", 5)
         follow_up = system.ask([{"role": "user", "text": "Tell me about SQLite"}], "And may it be copied?", 5)
