@@ -10,6 +10,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from graph.events import Status, emit
+from graph.models import is_language_model
 from graph.nodes import cite_and_generate, condense, finalize, retrieve
 from graph.nodes.cite_and_generate import CiteAndGenerate
 from graph.nodes.condense import Condense
@@ -50,7 +51,7 @@ STEPS: tuple[tuple[str, str, type[Any], Callable[[Resources], Node]], ...] = (
         RETRIEVE,
         retrieve.LABEL,
         retrieve.Reads,
-        lambda r: Retrieve(r.retriever, r.search_threads, r.prompts, r.settings),
+        lambda r: Retrieve(r.retriever, r.search_threads, r.prompts, r.settings, is_language_model(r.model)),
     ),
     (
         CITE_AND_GENERATE,

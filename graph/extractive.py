@@ -29,28 +29,49 @@ from graph.terms import is_cjk, terms
 
 SENTENCES = 3
 READ_PASSAGES = 5
-LEXICAL_WEIGHT, PASSAGE_WEIGHT, TYPE_WEIGHT = 0.7, 0.5, 0.2
+LEXICAL_WEIGHT, PASSAGE_WEIGHT, TYPE_WEIGHT = 0.8, 0.5, 0.2
 CJK_PASSAGE_WEIGHT = 0.6
-NEIGHBOUR_WEIGHT, NEXT_SHARE = 0.4, 0.7
+BEFORE_SHARE, AFTER_SHARE = 0.4, 0.28
 """A question's words in the sentence before count this share, for an answer often goes on about what was named there;
 those in the sentence after a little less."""
-LEAST_SHARE = 0.55
+LEAST_SHARE = 0.45
 """A further sentence must score at least this share of the best one."""
 SHORTEST = 12
 """Characters below which a sentence is a heading or a fragment."""
 
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_NUMBERS = (
+    "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|hundred|thousand|million|half|third|once|twice"
+)
 _TYPES = (
     (
-        re.compile(r"^\s*(when|what (year|date|time))\b", re.I),
-        re.compile(r"\b(1\d|20)\d\d\b|\b\d{1,2}:\d\d\b"),
+        re.compile(r"^\s*when\b|\b(?:what|which) (?:year|date|time|month|day|century|decade)\b", re.I),
+        re.compile(rf"\b(?:1\d|20)\d\d\b|\b\d{{1,2}}:\d\d\b|\b(?:{_MONTHS})\b|\bcentury\b"),
     ),
     (
-        re.compile(r"\bhow (many|much|long|old|far|often)\b", re.I),
-        re.compile(r"\d|\b(one|two|three|four|five|ten)\b"),
+        re.compile(
+            r"\bhow (?:many|much|long|old|far|often|large|big|tall|high)\b"
+            r"|\bwhat (?:percent|percentage|number|portion|amount)\b",
+            re.I,
+        ),
+        re.compile(rf"\d|\b(?:{_NUMBERS})\b", re.I),
     ),
-    (re.compile(r"^\s*who\b", re.I), re.compile(r"(?<!^)\b[A-Z][a-z]+")),
-    (re.compile(r"什么时候|何时|哪一?年|多少|几"), re.compile(r"\d|[一二三四五六七八九十百千万]")),
+    (re.compile(r"\b(?:who|whom|whose)\b", re.I), re.compile(r"(?<!^)\b[A-Z][a-z]+")),
+    (
+        re.compile(r"\bwhere\b|\b(?:what|which) (?:city|country|state|place|location|river)\b", re.I),
+        re.compile(r"\b(?:in|at|near|from|to) (?:the )?[A-Z][a-z]+"),
+    ),
+    (
+        re.compile(r"\bwhy\b|\bwhat (?:was|is) the (?:reason|cause)\b", re.I),
+        re.compile(r"\b(?:because|due to|since|so that|in order to|caused?|reason|as a result|therefore)\b", re.I),
+    ),
+    (
+        re.compile(r"什么时候|什麼時候|何时|何時|哪一?[年天日月]|多少|几|幾"),
+        re.compile(r"\d|[一二三四五六七八九十百千万萬]"),
+    ),
+    (re.compile(r"为什么|為什麼|为何|為何"), re.compile(r"因为|因為|由于|由於|所以|因此|原因|为了|為了")),
 )
+"""What a question asks for, and what a sentence that tells it has."""
 _BULLET = re.compile(r"^(?:[-+*•·]\s+|#+\s+|>\s*|\|\s*)+")
 _FENCED = re.compile(r"^(`{3,}|~{3,}).*?(?:^\1|\Z)", re.MULTILINE | re.DOTALL)
 _UNDER_HEAD = re.compile(r"[ \t]*\n[ \t]*\|?(?:[ \t]*:?-{2,}:?[ \t]*\|)+")
@@ -198,7 +219,7 @@ def _lexical(sentences: Sequence[_Sentence], weights: Mapping[str, float]) -> li
         return share(sentences[there].found - sentences[here].found)
 
     return [
-        share(sentence.found) + NEIGHBOUR_WEIGHT * max(beside(i, i - 1), NEXT_SHARE * beside(i, i + 1))
+        share(sentence.found) + BEFORE_SHARE * beside(i, i - 1) + AFTER_SHARE * beside(i, i + 1)
         for i, sentence in enumerate(sentences)
     ]
 

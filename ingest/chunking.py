@@ -16,9 +16,9 @@ from graph.retrieval.tokenizer import count_tokens, token_offsets
 from graph.sentences import sentence_spans
 from ingest.loaders import Block, Loaded
 
-MAX_TOKENS: Final = 200
-"""Word pieces in a chunk, well within the 256 that MiniLM reads."""
-MAX_CHARS: Final = 1600
+MAX_TOKENS: Final = 128
+"""Word pieces in a chunk: small, as neighbours that were found become one passage (graph/retrieval/passages.py)."""
+MAX_CHARS: Final = 1000
 """Characters in a chunk: text without spaces is few word pieces, however long it is."""
 CHUNKER: Final = f"sentences-{MAX_TOKENS}/1"
 """What a collection remembers about how it was cut. The number behind the slash counts changes of the rules."""

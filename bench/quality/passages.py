@@ -1,4 +1,4 @@
-"""Does the answer stand in the passages? By the dense share and by how many neighbours are joined, on whole articles.
+"""Does the answer stand in the passages? By the weight of the vectors and the room of the passages, on whole articles.
 
 Usage: python -m bench.quality.passages SETS [--questions N]
 """
@@ -7,6 +7,8 @@ import argparse
 import random
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,15 +19,24 @@ from bench.quality.sets import index_texts, lines
 from graph.resources import open_resources
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.query import history_query
+from graph.retrieval.ranking import HYBRID
 from graph.retrieval.tokenizer import count_tokens
 from graph.settings import Settings
 from graph.state.evidence import Passage
 
 NAMES = ("xquad_en", "squad2", "xquad_zh")
-COMBINATIONS = ((0.3, 2), (0.4, 1), (0.4, 2), (0.4, 3), (0.5, 2), (0.6, 2))
-"""Dense share, most chunks in a passage."""
+COMBINATIONS = (
+    (0.7, (280, 180, 140)),
+    (0.0, (280, 180, 140)),
+    (0.4, (280, 180, 140)),
+    (1.1, (280, 180, 140)),
+    (0.7, (128, 128, 128)),
+    (0.7, (240, 240, 240)),
+    (0.7, (400, 400, 400)),
+)
+"""Weight of the vectors, room in tokens of the first passages."""
 K = 5
-BUDGETS = (500, 1000)
+BUDGET = 500
 
 
 async def main() -> None:
@@ -34,7 +45,7 @@ async def main() -> None:
     parser.add_argument("sets", type=Path)
     parser.add_argument("--questions", type=int, default=400)
     arguments = parser.parse_args()
-    print("| set | dense share | chunks joined | first | any of 5 | within 500 tokens | within 1000 | tokens of 5 |")
+    print("| set | weight of vectors | room | first | any of 3 | any of 5 | within 500 tokens | tokens of 3 |")
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in NAMES:
@@ -44,38 +55,30 @@ async def main() -> None:
             for name in NAMES:
                 asked = list(lines(arguments.sets / f"articles/{name}.questions.jsonl"))
                 random.Random(1).shuffle(asked)  # the same questions each time
-                for share, chunks in COMBINATIONS:
-                    measure(resources.retriever, name, asked[: arguments.questions], share, chunks)
+                for weight, room in COMBINATIONS:
+                    measure(resources.retriever, name, asked[: arguments.questions], weight, room)
 
 
-def measure(retriever: Retriever, name: str, asked: list[dict[str, Any]], share: float, chunks: int) -> None:
+def measure(retriever: Retriever, name: str, asked: list[dict[str, Any]], weight: float, room: tuple[int, ...]) -> None:
     """Ask all questions with one combination and print its row."""
-    first = found = 0
-    within = dict.fromkeys(BUDGETS, 0)
+    first = three = five = within = 0
     tokens = 0
     with (
-        patch("graph.retrieval.hybrid.DENSE_WEIGHT", share),
-        patch("graph.retrieval.passages.MAX_CHUNKS", chunks),
+        patch("graph.retrieval.ranking.HYBRID", replace(HYBRID, dense=weight)),
+        patch("graph.retrieval.passages.ROOM_TOKENS", room),
     ):
         for row in asked:
-            query = history_query(row["question"], [])
-            passages = retriever.search(query, [name], k=K, where={}).passages
+            passages = retriever.search(history_query(row["question"], []), [name], k=K, where={}).passages
             right = [holds(passage)(row) for passage in passages]
-            first += right[:1] == [True]
-            found += any(right)
-            used = 0
-            best: int | None = None
-            for passage, is_right in zip(passages, right, strict=True):
-                used += count_tokens(passage["text"])
-                if is_right and best is None:
-                    best = used
-            tokens += used
-            for budget in BUDGETS:
-                within[budget] += best is not None and best <= budget
+            used = list(accumulate(count_tokens(passage["text"]) for passage in passages))
+            first += any(right[:1])
+            three += any(right[:3])
+            five += any(right)
+            within += any(there and total <= BUDGET for there, total in zip(right, used, strict=True))
+            tokens += used[:3][-1] if used else 0
     n = len(asked)
-    shares = [first / n, found / n, *(within[budget] / n for budget in BUDGETS)]
-    cells = [name, share, chunks, *(f"{value:.3f}" for value in shares), round(tokens / n)]
-    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+    shares = [f"{found / n:.3f}" for found in (first, three, five, within)]
+    print("| " + " | ".join(map(str, [name, weight, room, *shares, round(tokens / n)])) + " |", flush=True)
 
 
 def holds(passage: Passage) -> Callable[[dict[str, Any]], bool]:

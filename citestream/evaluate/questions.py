@@ -61,12 +61,19 @@ def read_questions(path: Path) -> list[Question]:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The texts of a `.jsonl` or `.parquet` file: `id`, `text`, and perhaps `title`. Raises SettingsError."""
+    """The texts of a `.jsonl` or `.parquet` file: `id`, `text`, and perhaps `title`. Raises SettingsError.
+
+    Rows of white space alone, which public sets have, are left out.
+    """
     if path.suffix == ".parquet":
         rows = [(f"{path}, row {number}", row) for number, row in enumerate(_parquet(path), start=1)]
     else:
         rows = [(f"{path}, line {number}", row) for number, row in _lines(path)]
-    return [Row(_text(row, "id", where), str(row.get("title") or ""), _text(row, "text", where)) for where, row in rows]
+    return [
+        Row(_text(row, "id", where), str(row.get("title") or ""), _text(row, "text", where))
+        for where, row in rows
+        if not _is_blank(row.get("text"))
+    ]
 
 
 def _question(fields: Mapping[str, Any], where: str, number: int) -> Question:
@@ -96,6 +103,10 @@ def _text(fields: Mapping[str, Any], name: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise SettingsError(f"{where}: {name!r} is missing or no text. A line looks like this: {EXAMPLE}")
     return value
+
+
+def _is_blank(text: object) -> bool:
+    return isinstance(text, str) and not text.strip()
 
 
 def _texts(fields: Mapping[str, Any], names: tuple[str, ...], where: str) -> tuple[str, ...]:

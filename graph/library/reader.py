@@ -21,6 +21,8 @@ from graph.library.tables import chunks, collections, documents, generation_of, 
 
 NEIGHBOUR_CHARS = 600
 """Characters shown before and after a passage."""
+SECTION_CHARS = 3000
+"""Characters before and after a passage that it may be widened into."""
 SQL_BATCH = 500
 """Ids in one statement, below SQLite's smallest limit for variables."""
 
@@ -154,6 +156,30 @@ class Library:
                 if row is not None and len(row.text) == end - start:
                     texts[source_id] = row.text
         return texts
+
+    def surroundings(self, source_ids: Iterable[str]) -> dict[str, list[tuple[int, int]]]:
+        """`(start, end)` of the chunks around each slice, itself included, of its section and page; in order."""
+        found = {}
+        with self._engine.connect() as connection:
+            for source_id in source_ids:
+                version, start, end = parse_source_id(source_id)
+                here = chunks.alias()
+                first = (
+                    select(here.c.heading, here.c.page)
+                    .where(here.c.version_id == version, here.c.start == start)
+                    .limit(1)
+                    .subquery()
+                )
+                near = select(chunks.c.start, chunks.c.end).where(
+                    chunks.c.version_id == version,
+                    chunks.c.end > start - SECTION_CHARS,
+                    chunks.c.start < end + SECTION_CHARS,
+                    chunks.c.heading == first.c.heading,
+                    chunks.c.page.is_not_distinct_from(first.c.page),
+                )
+                rows = connection.execute(near.order_by(chunks.c.start)).all()
+                found[source_id] = [(row.start, row.end) for row in rows]
+        return found
 
     def source(self, source_id: str) -> SourceView:
         """The passage in its document, also of a version that was replaced. Raises SourceNotFound."""

@@ -18,7 +18,7 @@ from graph.settings import Settings
 from graph.smalltalk import smalltalk
 from graph.state.context import TurnContext
 from graph.state.evidence import SearchQuery
-from graph.state.history import fit_history, questions, split_question
+from graph.state.history import answers, fit_history, questions, split_question
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,8 @@ class Condense:
         earlier, question = split_question(state["messages"])
         history, dropped = fit_history(earlier, self.settings.history_budget_tokens)
         asked = [] if smalltalk(question) else [said for said in questions(earlier) if not smalltalk(said)]
-        writes: Writes = {"history": history, "dropped_turns": dropped, "query": history_query(question, asked)}
+        query = history_query(question, asked, answers(earlier) if asked else [])
+        writes: Writes = {"history": history, "dropped_turns": dropped, "query": query}
         if asked and self.rewriter is not None:
             try:
                 rewrite = await self._rewrite(self.rewriter, question, history)

@@ -17,7 +17,6 @@ from graph.events import emit, source_of, stop_event
 from graph.model_stream import deadline
 from graph.prompts import Prompts, fit_passages
 from graph.retrieval.hybrid import Found
-from graph.retrieval.sufficiency import is_enough
 from graph.settings import Settings
 from graph.smalltalk import smalltalk
 from graph.state.context import TurnContext
@@ -26,6 +25,8 @@ from graph.state.evidence import Passage, SearchQuery
 LABEL = "Searching the documents"
 LEAST_PATIENCE_S = 1.0
 """How long a search may take even when the run has no time left, so that the one who used it up gets the blame."""
+WIDE_TOKENS = 400
+"""Most tokens of a passage with its surroundings, where the context budget has room."""
 STOP_PATIENCE_S = 0.2
 """How long a stop waits for a search to end: an index that closes does so better without one."""
 
@@ -33,8 +34,10 @@ STOP_PATIENCE_S = 0.2
 class Searcher(Protocol):
     """What finds passages; blocks."""
 
-    def search(self, query: SearchQuery, collections: list[str], *, k: int, where: dict[str, list[str]]) -> Found:
-        """The best `k` passages of the collections."""
+    def search(
+        self, query: SearchQuery, collections: list[str], *, k: int, where: dict[str, list[str]], room_tokens: int
+    ) -> Found:
+        """The best `k` passages of the collections, each with its surroundings up to `room_tokens`."""
         ...
 
 
@@ -62,6 +65,8 @@ class Retrieve:
     threads: anyio.CapacityLimiter
     prompts: Prompts
     settings: Settings
+    widens: bool
+    """Whether passages come with their surroundings: a language model understands more of them, quotes need none."""
 
     async def __call__(self, state: Reads, runtime: Runtime[TurnContext]) -> Writes:
         """Find passages that fit the context budget; emit them. A run that is stopped does not wait for them.
@@ -76,18 +81,20 @@ class Retrieve:
         where = {key: value if isinstance(value, list) else [value] for key, value in context.filter.items()}
         k = context.top_k or self.settings.top_k
 
+        overhead = self.prompts.overhead_tokens(query["text"], state["history"])
+        budget = self.settings.context_budget_tokens - self.settings.max_output_tokens - overhead
+        room = max(0, min(WIDE_TOKENS, budget // k)) if self.widens else 0
+
         def search() -> Found:
-            return self.searcher.search(query, context.collections, k=k, where=where)
+            return self.searcher.search(query, context.collections, k=k, where=where, room_tokens=room)
 
         found = await self._search(search)
         if found is None:
             return {"passages": [], "answerable": False}
-        overhead = self.prompts.overhead_tokens(query["text"], state["history"])
-        budget = self.settings.context_budget_tokens - self.settings.max_output_tokens - overhead
         passages = fit_passages(found.passages, budget)
         emit("source", {"sources": [source_of(passage) for passage in passages]})
-        answerable = bool(passages) and is_enough(query, found.confidence)
-        return {"passages": passages, "answerable": answerable, "confidence": round(found.confidence, 3)}
+        answerable = bool(passages) and found.sufficiency.enough
+        return {"passages": passages, "answerable": answerable, "confidence": round(found.sufficiency.confidence, 3)}
 
     @staticmethod
     def skips(state: Reads) -> bool:

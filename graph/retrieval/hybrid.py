@@ -1,4 +1,4 @@
-"""Hybrid retrieval: dense and lexical hits fused, then resolved in the library."""
+"""Hybrid retrieval: what words and meaning find, resolved in the library, ranked, and made into passages."""
 
 import threading
 import time
@@ -11,31 +11,32 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from graph.errors import CitestreamError, IndexUnusable
-from graph.library import Collection, Library, check_embedding, collection_id
+from graph.library import Collection, Library, LiveChunk, check_embedding, collection_id
+from graph.retrieval import topics
 from graph.retrieval.embeddings import reads_english_only
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
-from graph.retrieval.passages import to_passages
-from graph.retrieval.sufficiency import confidence
+from graph.retrieval.passages import to_passages, widen
+from graph.retrieval.ranking import Hit, rank
+from graph.retrieval.sufficiency import Sufficiency, judge
+from graph.retrieval.topics import Topics
 from graph.state.evidence import Passage, SearchQuery
 from graph.terms import is_cjk
 
-POOL = 50
-"""Hits taken from each side before fusing."""
+POOL = 60
+"""Hits taken from each side."""
 POOL_FILTERED = 400
 """The same when a metadata filter will drop some of them."""
-DENSE_WEIGHT = 0.4
-"""Share of the dense side: .4 for questions in the documents' words (SQuAD, manuals), .7 for loose talk (MTRAG)."""
 REOPEN_INTERVAL_S = 1.0
 """Least time between two reopenings of Chroma while another process writes."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Passages, best first, and how likely they answer the question (see `sufficiency.confidence`)."""
+    """Passages, best first, and whether they are enough to answer the question."""
 
     passages: list[Passage]
-    confidence: float
+    sufficiency: Sufficiency
 
 
 class Retriever:
@@ -62,22 +63,40 @@ class Retriever:
         self._old: _View | None = None
 
     def search(
-        self, query: SearchQuery, collections: Sequence[str], *, k: int, where: Mapping[str, list[str]]
+        self,
+        query: SearchQuery,
+        collections: Sequence[str],
+        *,
+        k: int,
+        where: Mapping[str, list[str]],
+        room_tokens: int = 0,
     ) -> Found:
-        """The best `k` live passages. Raises CollectionNotFound, IndexMismatch, IndexUnusable."""
+        """The best `k` live passages, each with its surroundings up to `room_tokens`.
+
+        Raises CollectionNotFound, IndexMismatch, IndexUnusable.
+        """
         targets = [self._library.collection(name) for name in collections]
         for target in targets:
             check_embedding(target, self._embedding_name)
         pool = POOL_FILTERED if where else POOL
+        about = self._topics(query, targets)
         with self._current() as dense_index:
-            lexical = _merge(self._lexical.search(target.id, query["terms"], pool) for target in targets)
+            lexical = self._search_lexical({**about.terms, **query["terms"]}, targets, pool)
             dense = self._search_dense(dense_index, query, targets, pool)
-        ranked = fuse(dense, lexical, weight=DENSE_WEIGHT if dense else 0.0)
-        chunks = self._library.live_chunks([chunk_id for chunk_id, _ in ranked], dict(where))
-        hits = [(chunks[chunk_id], score) for chunk_id, score in ranked if chunk_id in chunks]
-        passages = to_passages(hits, k, self._library.passages)
-        idf = self.idf(collections, query["terms"])
-        return Found(passages, confidence(query, passages, idf))
+        chunks = self._library.live_chunks({**lexical, **dense}, dict(where))
+        idf = self.idf(collections, {**query["terms"], **about.terms})
+        hits = [Hit(chunk, lexical.get(chunk_id, 0.0), dense.get(chunk_id)) for chunk_id, chunk in chunks.items()]
+        ranked = rank(query, hits, idf, about)
+        sufficiency = judge(
+            query,
+            ranked,
+            idf,
+            best_lexical=max(lexical.values(), default=0.0),
+            best_dense=max(dense.values(), default=None),
+            embedding=self._embedding_name,
+        )
+        passages = widen(to_passages(ranked, k, self._library.passages), self._library, room_tokens)
+        return Found(passages, sufficiency)
 
     def idf(self, collections: Sequence[str], found: Iterable[str]) -> dict[str, float]:
         """Inverse document frequency of index terms in the collections. Asks no file, so an event loop may call it."""
@@ -99,6 +118,21 @@ class Retriever:
                 if view is not None:
                     view.dense.close()
             self._view = self._old = None
+
+    def _topics(self, query: SearchQuery, targets: Sequence[Collection]) -> Topics:
+        """What the earlier answers were about."""
+
+        def search(weights: Mapping[str, float]) -> list[LiveChunk]:
+            found = self._search_lexical(weights, targets, topics.HITS)
+            return list(self._library.live_chunks(found).values())
+
+        ids = [target.id for target in targets]
+        return topics.find_topics(query["answers"], search, lambda found: self._lexical.idf(ids, found))
+
+    def _search_lexical(
+        self, weights: Mapping[str, float], targets: Sequence[Collection], pool: int
+    ) -> dict[str, float]:
+        return _merge(self._lexical.search(target.id, weights, pool) for target in targets)
 
     def _search_dense(
         self, index: DenseIndex, query: SearchQuery, targets: Sequence[Collection], pool: int
@@ -158,23 +192,6 @@ class _View:
     generation: int
     opened_at: float
     users: int = 0
-
-
-def fuse(dense: Mapping[str, float], lexical: Mapping[str, float], *, weight: float) -> list[tuple[str, float]]:
-    """Merge two result lists by weighted min-max scores (Bruch et al., TOIS 2023).
-
-    Both: chunk id -> score, higher is better, any scale; BM25's least value is taken to be 0. `weight` in 0..1 is
-    the dense share. Returns (id, score), best first, ties by id; scores lie in 0..1 and compare only within one call.
-    Reciprocal rank fusion was worse on every set measured, and ruins results when one side knows nothing.
-    """
-    low = min(dense.values(), default=0.0)
-    spread = max(dense.values(), default=0.0) - low or 1.0
-    top = max(lexical.values(), default=0.0) or 1.0
-    scores = {
-        chunk_id: weight * (dense.get(chunk_id, low) - low) / spread + (1 - weight) * lexical.get(chunk_id, 0.0) / top
-        for chunk_id in {**dense, **lexical}
-    }
-    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _merge(results: Iterable[dict[str, float]]) -> dict[str, float]:

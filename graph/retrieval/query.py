@@ -7,7 +7,7 @@ the terms of earlier questions count less with their distance, and earlier quest
 from collections.abc import Sequence
 
 from graph.state.evidence import SearchQuery
-from graph.terms import terms, words
+from graph.terms import question_terms, terms, words
 
 PRONOUNS = frozenset(
     "it its they them their theirs he him his she hers her this that these those there one ones same such other "
@@ -22,25 +22,25 @@ VECTORS_DEPENDENT, VECTORS_OTHER = (0.8, 0.4), (0.2, 0.2)
 """Weights of (previous question + question, first question + question) beside the question's own vector."""
 
 
-def history_query(question: str, earlier: Sequence[str]) -> SearchQuery:
-    """The search for `question` asked after the questions `earlier`, oldest first."""
-    weights = dict.fromkeys(terms(question), 1.0)
+def history_query(question: str, earlier: Sequence[str], answers: Sequence[str] = ()) -> SearchQuery:
+    """The search for `question` asked after the questions `earlier`, which got the `answers`; both oldest first."""
+    weights = dict.fromkeys(question_terms(question), 1.0)
     texts = [(question, 1.0)]
     if earlier:
         dependent = is_dependent(question)
         decay = DECAY_DEPENDENT if dependent else DECAY_OTHER
         for distance, asked in enumerate(reversed(earlier), start=1):
-            for term in terms(asked):
+            for term in question_terms(asked):
                 weights[term] = max(weights.get(term, 0.0), decay**distance)
         previous, first = VECTORS_DEPENDENT if dependent else VECTORS_OTHER
         texts += [(f"{earlier[-1]} {question}", previous), (f"{earlier[0]} {question}", first)]
-    return {"text": question, "terms": weights, "texts": texts}
+    return {"text": question, "terms": weights, "texts": texts, "answers": list(reversed(answers))}
 
 
 def with_rewrite(query: SearchQuery, rewrite: str) -> SearchQuery:
     """`query` with a standalone wording beside it: both are searched, the wording is what is answered."""
-    weights = {**query["terms"], **dict.fromkeys(terms(rewrite), 1.0)}
-    return {"text": rewrite, "terms": weights, "texts": [*query["texts"], (rewrite, 1.0)]}
+    weights = {**query["terms"], **dict.fromkeys(question_terms(rewrite), 1.0)}
+    return {**query, "text": rewrite, "terms": weights, "texts": [*query["texts"], (rewrite, 1.0)]}
 
 
 def is_dependent(question: str) -> bool:

@@ -22,12 +22,14 @@ class SearchQuery(TypedDict):
     """A question made ready for the index, with what its history adds.
 
     `terms`: index term -> weight in 0..1 for the lexical side. `texts`: (text, weight) pairs whose embeddings are
-    added up for the dense side; the first is the question itself with weight 1.
+    added up for the dense side; the first is the question itself with weight 1. `answers`: what was answered before,
+    the latest first; the index tells what it was taken from.
     """
 
     text: str
     terms: dict[str, float]
     texts: list[tuple[str, float]]
+    answers: list[str]
 
 
 class Passage(TypedDict):

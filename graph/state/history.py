@@ -25,6 +25,11 @@ def questions(history: Sequence[AnyMessage]) -> list[str]:
     return [message.text for message in history if isinstance(message, HumanMessage)]
 
 
+def answers(history: Sequence[AnyMessage]) -> list[str]:
+    """What was answered, oldest first."""
+    return [message.text for message in history if isinstance(message, AIMessage)]
+
+
 def fit_history(history: Sequence[AnyMessage], budget_tokens: int) -> tuple[list[AnyMessage], int]:
     """The summary, the newest whole turns within the budget, oldest first, and how many turns were left out."""
     turns = _turns(history)

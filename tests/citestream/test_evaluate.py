@@ -74,7 +74,9 @@ def test_a_file_without_questions_is_told_with_an_example(tmp_path: Path) -> Non
 
 def test_rows_are_texts_with_ids_and_titles(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text('{"id": "a", "text": "Foo", "title": null}\n{"id": "b", "text": "Bar", "title": "T"}\n')
+    lines = ['{"id": "a", "text": "Foo", "title": null}', '{"id": "b", "text": "Bar", "title": "T"}']
+    blank = '{"id": "c", "text": "\\n"}'
+    path.write_text("\n".join([*lines, blank]))
     assert [(row.id, row.title, row.text) for row in read_rows(path)] == [("a", "", "Foo"), ("b", "T", "Bar")]
 
 

@@ -1,9 +1,10 @@
+import re
 from collections.abc import Iterable
 
 import pytest
 
 from graph.library import LiveChunk
-from graph.retrieval.passages import to_passages
+from graph.retrieval.passages import to_passages, widen
 from graph.state.evidence import Passage
 
 TEXT = "One tells. Two goes on.  Three ends it.\n\nFour is far away. Five is further. Six closes."
@@ -39,9 +40,12 @@ def test_overlapping_chunks_are_joined_without_saying_anything_twice() -> None:
     assert [p["text"] for p in found] == ["One tells. Two goes on.  Three ends it."]
 
 
-def test_at_most_two_chunks_make_a_passage() -> None:
-    found = passages(chunk("Two goes on."), chunk("One tells."), chunk("Three ends it."))
-    assert [p["text"] for p in found] == ["One tells. Two goes on.", "Three ends it."]
+def test_the_better_a_passage_ranks_the_more_neighbours_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graph.retrieval.passages.ROOM_TOKENS", (12, 4))
+    first = [chunk("Two goes on."), chunk("One tells."), chunk("Three ends it.")]
+    second = [chunk(c.text, version="e.v") for c in first]
+    found = passages(first[0], second[0], *first[1:], *second[1:], k=2)
+    assert [p["text"] for p in found] == ["One tells. Two goes on.  Three ends it.", "Two goes on."]
 
 
 @pytest.mark.parametrize(
@@ -62,10 +66,44 @@ def test_a_passage_may_be_joined_by_a_hit_that_ranks_a_little_after_the_last_pla
     far = chunk("Six closes.", version="e.v")
     near = chunk("Two goes on.")
     assert [p["text"] for p in passages(near, far, chunk("One tells."), k=1)] == ["One tells. Two goes on."]
-    assert [p["text"] for p in passages(near, *[far] * 3, chunk("One tells."), k=1)] == ["Two goes on."]
+    assert [p["text"] for p in passages(near, *[far] * 8, chunk("One tells."), k=1)] == ["Two goes on."]
 
 
 def test_a_document_removed_between_search_and_reading_is_left_out() -> None:
     hits = [(chunk("Two goes on."), 1.0), (chunk("One tells."), 0.9), (chunk("Six closes."), 0.8)]
     found = to_passages(hits, 3, lambda ids: {})
     assert [(p["index"], p["text"]) for p in found] == [(1, "Six closes.")]
+
+
+CHUNKS = [(found.start(), found.end()) for found in re.finditer(r"[A-Z][^.]*\.", TEXT)]
+"""The sentences of TEXT."""
+
+
+class Around:
+    """A document whose chunks are the sentences of TEXT, all of one section."""
+
+    def surroundings(self, source_ids: Iterable[str]) -> dict[str, list[tuple[int, int]]]:
+        return dict.fromkeys(source_ids, CHUNKS)
+
+    def passages(self, source_ids: Iterable[str]) -> dict[str, str]:
+        return read(source_ids)
+
+
+def test_a_passage_is_widened_by_whole_chunks_on_both_sides_as_far_as_its_room_goes() -> None:
+    (found,) = widen(passages(chunk("Two goes on.")), Around(), 12)
+    assert found["text"] == "One tells. Two goes on.  Three ends it."
+    assert (found["id"], found["start"], found["end"]) == ("d.v.0-39", 0, 39)
+    (narrow,) = widen(passages(chunk("Two goes on.")), Around(), 8)
+    assert narrow["text"] == "Two goes on.  Three ends it."
+    assert widen(passages(chunk("Two goes on.")), Around(), 0)[0]["text"] == "Two goes on."
+
+
+def test_a_passage_does_not_grow_into_another_one_or_over_a_gap() -> None:
+    found = widen(passages(chunk("Two goes on."), chunk("Six closes."), chunk("One tells.", heading="X")), Around(), 99)
+    assert found[0]["text"] == "Two goes on.  Three ends it.\n\nFour is far away. Five is further."
+    assert TEXT[found[1]["start"] : found[1]["end"]] == found[1]["text"] == "Six closes."
+
+
+def test_passages_of_the_last_ranks_are_widened_in_any_case() -> None:
+    hits = [chunk("Two goes on.", version=f"{name}.v") for name in "abcd"]
+    assert [len(p["text"]) for p in widen(passages(*hits, k=4), Around(), 0)] == [12, 12, 12, len(TEXT)]

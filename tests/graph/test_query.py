@@ -4,7 +4,12 @@ from graph.retrieval.query import history_query, is_dependent, with_rewrite
 def test_a_first_question_is_searched_as_it_is() -> None:
     query = history_query("How long do cats sleep?", [])
     assert query["texts"] == [("How long do cats sleep?", 1.0)]
-    assert query["terms"] == {"long": 1.0, "cat": 1.0, "sleep": 1.0}
+    assert query["terms"] == {"cat": 1.0, "sleep": 1.0}
+
+
+def test_earlier_answers_go_along_the_latest_first() -> None:
+    query = history_query("And dogs?", ["How long do cats sleep?", "Where?"], ["16 hours.", "In baskets."])
+    assert query["answers"] == ["In baskets.", "16 hours."]
 
 
 def test_terms_of_earlier_questions_count_less_with_their_distance() -> None:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,13 @@ import pytest
 from langchain_chroma import Chroma
 
 from graph.errors import CollectionNotFound, IndexLocked, IndexMismatch
-from graph.library import Library
+from graph.library import Chunk, Library
 from graph.retrieval.embeddings import MiniLM
-from graph.retrieval.hybrid import Retriever, fuse
+from graph.retrieval.hybrid import Retriever
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.query import history_query
+from graph.retrieval.sufficiency import Sufficiency
 from graph.retrieval.writer import IndexWriter, open_writer
 from graph.settings import Settings
 from tests.graph.conftest import CATS, FOX, SQLITE, version
@@ -62,11 +64,15 @@ def test_a_filter_leaves_only_what_matches(retriever: Retriever) -> None:
 
 
 def test_confidence_tells_what_is_there_from_what_is_not(retriever: Retriever) -> None:
-    def confidence(question: str) -> float:
-        return retriever.search(history_query(question, []), ["default"], k=3, where={}).confidence
+    def judged(question: str) -> Sufficiency:
+        return retriever.search(history_query(question, []), ["default"], k=3, where={}).sufficiency
 
-    assert confidence("Where does the fox sleep?") > 0.6
-    assert confidence("What is the capital of France?") < 0.1
+    there = judged("Where does the fox sleep?")
+    assert there.confidence > 0.9
+    assert there.enough
+    missing = judged("What is the capital of France?")
+    assert missing.confidence < 0.05
+    assert not missing.enough
 
 
 def test_a_running_reader_follows_what_another_process_publishes(
@@ -139,15 +145,38 @@ def test_a_collection_without_documents_may_take_another_chunker(index: Settings
         assert writer._dense.count(writer.library.collection("default").id) == 1
 
 
-def test_fusing_weighs_min_max_scores() -> None:
-    fused = fuse({"a": 0.9, "b": 0.5}, {"b": 10.0, "c": 5.0}, weight=0.5)
-    assert fused == [("a", 0.5), ("b", 0.5), ("c", 0.25)]
-    assert fuse({}, {"x": 3.0}, weight=0.0) == [("x", 1.0)]
-    assert fuse({}, {}, weight=0.6) == []
-
-
 def test_rare_words_weigh_more(index: Settings) -> None:
     library = Library.open(index.data_dir)
     idf = LexicalIndex(index.data_dir).idf([library.collection("default").id], ["fox", "file", "unheard"])
     assert idf["unheard"] > idf["fox"] > 0
     assert np.isclose(idf["fox"], idf["file"])
+
+
+def test_several_collections_are_searched_at_once_by_one_order(index: Settings) -> None:
+    with open_writer(index) as writer:
+        writer.begin("more", chunker="test/1")
+        writer.put(version("dens.txt", "A den is where a fox sleeps in winter, deep below the roots of a tree."))
+        writer.publish()
+    retriever = open_retriever(index)
+    found = retriever.search(history_query("Where does the fox sleep?", []), ["default", "more"], k=3, where={})
+    assert {passage["source"] for passage in found.passages[:2]} == {"foxes.txt", "dens.txt"}
+    assert [passage["index"] for passage in found.passages] == [1, 2, 3]
+
+
+def test_what_an_earlier_answer_was_taken_from_leads_a_follow_up_to_its_section(settings: Settings) -> None:
+    with open_writer(settings) as writer:
+        writer.begin("default", chunker="test/1")
+        for bird, number in (("Robins", "four"), ("Wrens", "six"), ("Owls", "two")):
+            text = f"They live in gardens and parks of {bird.lower()}.\n\nThe female lays {number} eggs in spring."
+            first = text.index("\n")
+            chunks = [Chunk(0, first, heading=bird), Chunk(first + 2, len(text), heading=bird)]
+            writer.put(replace(version(f"{bird}.txt", text), chunks=chunks))
+        writer.publish()
+    retriever = open_retriever(settings)
+
+    def first(answers: list[str]) -> str:
+        query = history_query("How many eggs does the female lay?", ["Where do they live?"], answers)
+        return retriever.search(query, ["default"], k=3, where={}).passages[0]["source"]
+
+    assert first(["They live in gardens and parks of wrens. [1]"]) == "Wrens.txt"
+    assert first(["They live in gardens and parks of owls. [1]"]) == "Owls.txt"

@@ -154,12 +154,13 @@ def test_a_second_writer_is_told_that_the_index_is_locked(run, tmp_path):
 
 
 def test_another_chunker_is_refused_with_both_named(run, monkeypatch):
+    before = chunking.CHUNKER
     run("ingest", "docs")
     monkeypatch.setattr(chunking, "CHUNKER", "sentences-999/7")
     result = run("ingest", "docs")
     assert result.exit_code == 2
     assert "sentences-999/7" in result.stderr
-    assert "sentences-200/" in result.stderr
+    assert before in result.stderr
     assert run("ingest", "docs", "--collection", "other").exit_code == 0
 
 
