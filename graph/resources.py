@@ -15,6 +15,7 @@ from graph.retrieval.embeddings import open_embeddings
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
+from graph.retrieval.reranking import open_reranker
 from graph.settings import Settings
 from graph.summary import Summarizer
 
@@ -77,5 +78,6 @@ def _open(settings: Settings) -> Resources:
         LexicalIndex(settings.data_dir),
         embeddings,
         settings.embedding,
+        open_reranker(settings),
     )
     return Resources(settings, library, retriever, model, prompts, anyio.CapacityLimiter(SEARCH_THREADS))

@@ -54,6 +54,14 @@ class Settings(BaseSettings):
             "`init_embeddings`. A collection remembers its embedding and refuses another."
         ),
     )
+    reranker: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "Model that orders the best 30 hits anew: `cross-encoder:NAME` of sentence-transformers, or "
+            "`package.module:callable`, which makes a LangChain document compressor. Its package must be installed."
+        ),
+    )
     top_k: int = Field(default=5, ge=1, le=20, description="Passages given to the model for a question.")
     context_budget_tokens: int = Field(
         default=6000,

@@ -18,6 +18,7 @@ from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.passages import to_passages, widen
 from graph.retrieval.ranking import Hit, rank
+from graph.retrieval.reranking import Reranker
 from graph.retrieval.sufficiency import Sufficiency, judge
 from graph.retrieval.topics import Topics
 from graph.state.evidence import Passage, SearchQuery
@@ -52,12 +53,14 @@ class Retriever:
         lexical: LexicalIndex,
         embeddings: Embeddings,
         embedding_name: str,
+        reranker: Reranker | None = None,
     ) -> None:
         self._library = library
         self._open_dense = open_dense
         self._lexical = lexical
         self._embeddings = embeddings
         self._embedding_name = embedding_name
+        self._reranker = reranker
         self._lock = threading.Lock()
         self._view: _View | None = None
         self._old: _View | None = None
@@ -95,6 +98,8 @@ class Retriever:
             best_dense=max(dense.values(), default=None),
             embedding=self._embedding_name,
         )
+        if self._reranker is not None:
+            ranked = self._reranker.rerank(query["text"], ranked)
         passages = widen(to_passages(ranked, k, self._library.passages), self._library, room_tokens)
         return Found(passages, sufficiency)
 

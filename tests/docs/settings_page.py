@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from graph.settings import Settings, env_name
 
 ROOT = Path(__file__).parents[2]
@@ -32,15 +34,21 @@ def env_example() -> str:
     lines = [
         "# Copy to .env and take the # away where you want something else. docs/settings.md tells what each one does."
     ]
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else field.default
-        lines.append(f"# {env_name(name)}={default}")
+    lines += [f"# {env_name(name)}={_default_text(name)}" for name in Settings.model_fields]
     return "\n".join(lines) + "\n"
 
 
 def _default(name: str) -> str:
+    text = _default_text(name)
+    return f"`{text}`" if text else "–"
+
+
+def _default_text(name: str) -> str:
+    """The default as a person writes it: an address is hidden in logs for the password in it, and has none here."""
     default = Settings.model_fields[name].default
-    return "–" if default is None else f"`{default}`"
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
+    return "" if default is None else str(default)
 
 
 def _bounds(name: str) -> str:
