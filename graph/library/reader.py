@@ -14,6 +14,7 @@ from graph.library.records import (
     Document,
     KnownDocument,
     LiveChunk,
+    Section,
     SourceView,
     parse_source_id,
 )
@@ -157,28 +158,30 @@ class Library:
                     texts[source_id] = row.text
         return texts
 
-    def surroundings(self, source_ids: Iterable[str]) -> dict[str, list[tuple[int, int]]]:
-        """`(start, end)` of the chunks around each slice, itself included, of its section and page; in order."""
+    def sections(self, source_ids: Iterable[str]) -> dict[str, Section]:
+        """What stands around each slice, up to 3,000 characters on either side; ids whose text is gone are left out."""
         found = {}
         with self._engine.connect() as connection:
             for source_id in source_ids:
                 version, start, end = parse_source_id(source_id)
-                here = chunks.alias()
-                first = (
-                    select(here.c.heading, here.c.page)
-                    .where(here.c.version_id == version, here.c.start == start)
-                    .limit(1)
-                    .subquery()
+                here = select(chunks.c.heading, chunks.c.page).where(
+                    chunks.c.version_id == version, chunks.c.start == start
                 )
+                place = here.limit(1).subquery()
                 near = select(chunks.c.start, chunks.c.end).where(
                     chunks.c.version_id == version,
                     chunks.c.end > start - SECTION_CHARS,
                     chunks.c.start < end + SECTION_CHARS,
-                    chunks.c.heading == first.c.heading,
-                    chunks.c.page.is_not_distinct_from(first.c.page),
+                    chunks.c.heading == place.c.heading,
+                    chunks.c.page.is_not_distinct_from(place.c.page),
                 )
                 rows = connection.execute(near.order_by(chunks.c.start)).all()
-                found[source_id] = [(row.start, row.end) for row in rows]
+                if not rows:
+                    continue
+                first, last = rows[0].start, max(row.end for row in rows)
+                text = connection.execute(_slice_query(version, first, last)).one_or_none()
+                if text is not None:
+                    found[source_id] = Section(first, text.text, [(row.start, row.end) for row in rows])
         return found
 
     def source(self, source_id: str) -> SourceView:

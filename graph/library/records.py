@@ -135,6 +135,20 @@ class LiveChunk:
 
 
 @dataclass(frozen=True)
+class Section:
+    """What stands around a slice of a document, of its section and page: `text` from `start` on, and its chunks."""
+
+    start: int
+    text: str
+    chunks: Sequence[tuple[int, int]]
+    """`(start, end)` in the document, in order."""
+
+    def slice(self, start: int, end: int) -> str:
+        """The document's text from `start` to `end`, both within the section."""
+        return self.text[start - self.start : end - self.start]
+
+
+@dataclass(frozen=True)
 class Published:
     """The outcome of a flip: chunk ids of replaced versions by collection id, to be deleted from the index."""
 

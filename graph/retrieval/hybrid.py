@@ -100,7 +100,7 @@ class Retriever:
         )
         if self._reranker is not None:
             ranked = self._reranker.rerank(query["text"], ranked)
-        passages = widen(to_passages(ranked, k, self._library.passages), self._library, room_tokens)
+        passages = widen(to_passages(ranked, k, self._library.passages), self._library.sections, room_tokens)
         return Found(passages, sufficiency)
 
     def idf(self, collections: Sequence[str], found: Iterable[str]) -> dict[str, float]:

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
-from typing import Protocol
 
-from graph.library import LiveChunk, parse_source_id
+from graph.library import LiveChunk, Section, parse_source_id
 from graph.retrieval.ranking import GAP_CHARS, are_neighbours
 from graph.retrieval.tokenizer import count_tokens
 from graph.state.evidence import Passage
@@ -20,20 +18,10 @@ HITS_BEYOND_K = 8
 """Ranks after the k-th that may still join a passage."""
 
 
-class Surroundings(Protocol):
-    """What knows the text around a passage."""
-
-    def surroundings(self, source_ids: Iterable[str]) -> Mapping[str, Sequence[tuple[int, int]]]:
-        """The chunks of the section and page of each slice."""
-        ...
-
-    def passages(self, source_ids: Iterable[str]) -> Mapping[str, str]:
-        """Source ids -> their text."""
-        ...
-
-
 ReadTexts = Callable[[Iterable[str]], Mapping[str, str]]
 """Source ids -> their text; ids whose text is gone are left out."""
+ReadSections = Callable[[Iterable[str]], Mapping[str, Section]]
+"""Source ids -> what stands around them; ids whose text is gone are left out."""
 
 
 @dataclass
@@ -84,62 +72,61 @@ def to_passages(hits: Sequence[tuple[LiveChunk, float]], k: int, read_texts: Rea
     return [_passage(index, stretch, texts) for index, stretch in enumerate(there, start=1)]
 
 
-def widen(passages: Sequence[Passage], library: Surroundings, room_tokens: int) -> list[Passage]:
+def widen(passages: Sequence[Passage], read_sections: ReadSections, room_tokens: int) -> list[Passage]:
     """Each passage with what stands around it in its section and page, up to `room_tokens`.
 
     The later ones are widened in any case. A passage does not grow into another one, so that nothing is read twice.
     """
-    rooms = [max(room_tokens, LAST_ROOM_TOKENS if number >= len(ROOM_TOKENS) else 0) for number in range(len(passages))]
-    around = library.surroundings([passage["id"] for passage, room in zip(passages, rooms, strict=True) if room])
-    taken = [(parse_source_id(passage["id"])[0], passage["start"], passage["end"]) for passage in passages]
-    ids: dict[int, str] = {}
-    for number, (passage, room) in enumerate(zip(passages, rooms, strict=True)):
-        if not room:
+    rooms = {
+        passage["id"]: max(room_tokens, LAST_ROOM_TOKENS if number >= len(ROOM_TOKENS) else 0)
+        for number, passage in enumerate(passages)
+    }
+    sections = read_sections([source_id for source_id, room in rooms.items() if room])
+    wide: list[Passage] = []
+    for number, passage in enumerate(passages):
+        section = sections.get(passage["id"])
+        if section is None:
+            wide.append(passage)
             continue
-        version, start, end = taken[number]
-        others = [(s, e) for v, s, e in taken[:number] + taken[number + 1 :] if v == version]
-        wide = _widened((start, end), around[passage["id"]], others, partial(_tokens, library, version), room)
-        if wide != (start, end):
-            taken[number] = (version, *wide)
-            ids[number] = f"{version}.{wide[0]}-{wide[1]}"
-    texts = library.passages(ids.values())
-    return [
-        {**passage, "id": ids[n], "text": texts[ids[n]], "start": taken[n][1], "end": taken[n][2]}
-        if n in ids and ids[n] in texts
-        else passage
-        for n, passage in enumerate(passages)
-    ]
+        others = [other for other in (*wide, *passages[number + 1 :]) if _version(other) == _version(passage)]
+        start, end = _widened(passage, section, others, rooms[passage["id"]])
+        source_id = f"{_version(passage)}.{start}-{end}"
+        wide.append({**passage, "id": source_id, "text": section.slice(start, end), "start": start, "end": end})
+    return wide
 
 
-def _tokens(library: Surroundings, version: str, start: int, end: int) -> int:
-    source_id = f"{version}.{start}-{end}"
-    return count_tokens(library.passages([source_id]).get(source_id, ""))
-
-
-def _widened(
-    here: tuple[int, int],
-    chunks: Sequence[tuple[int, int]],
-    others: Sequence[tuple[int, int]],
-    tokens: Callable[[int, int], int],
-    room_tokens: int,
-) -> tuple[int, int]:
-    """The range with whole chunks after and before it, in turns."""
-    start, end = here
-    grows = {"after": True, "before": True}
-    while any(grows.values()):
-        for side in ("after", "before"):
-            if not grows[side]:
-                continue
-            if side == "after":
-                wider = next(((start, e) for s, e in chunks if s > start and e > end and s - end <= GAP_CHARS), None)
-            else:
-                wider = next(((s, end) for s, e in reversed(chunks) if s < start and start - e <= GAP_CHARS), None)
-            free = wider and not any(s < wider[1] and e > wider[0] and not (s < end and e > start) for s, e in others)
-            if wider is None or not free or tokens(*wider) > room_tokens:
-                grows[side] = False
+def _widened(passage: Passage, section: Section, others: Sequence[Passage], room_tokens: int) -> tuple[int, int]:
+    """The passage's range with whole chunks after and before it, in turns, as far as its room goes."""
+    start, end = passage["start"], passage["end"]
+    growing = [_after, _before]
+    while growing:
+        for grow in list(growing):
+            wider = grow(section.chunks, start, end)
+            if (
+                wider is None
+                or any(_meets(other, wider) and not _meets(other, (start, end)) for other in others)
+                or count_tokens(section.slice(*wider)) > room_tokens
+            ):
+                growing.remove(grow)
             else:
                 start, end = wider
     return start, end
+
+
+def _after(chunks: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:
+    return next(((start, e) for s, e in chunks if s > start and e > end and s - end <= GAP_CHARS), None)
+
+
+def _before(chunks: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:
+    return next(((s, end) for s, e in reversed(chunks) if s < start and start - e <= GAP_CHARS), None)
+
+
+def _meets(passage: Passage, span: tuple[int, int]) -> bool:
+    return passage["start"] < span[1] and span[0] < passage["end"]
+
+
+def _version(passage: Passage) -> str:
+    return parse_source_id(passage["id"])[0]
 
 
 def _start(chunk: LiveChunk) -> int:

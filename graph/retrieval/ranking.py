@@ -50,8 +50,7 @@ class Weights:
 
 
 HYBRID = Weights(lexical=1.0, dense=0.7, sentence=0.8, pairs=0.6, document=0.2, neighbour=0.0)
-CONVERSATION = Weights(lexical=1.0, dense=1.5, sentence=0.5, pairs=0.4, document=0.2, neighbour=0.0)
-"""For follow-ups, whose words are looser. Loose talk (MTRAG) would have more of the meaning, manuals less."""
+"""More weight for the meaning suits loose talk (MTRAG) better, less of it manuals."""
 WORDS_ALONE = Weights(lexical=1.0, dense=0.0, sentence=0.55, pairs=0.0, document=0.5, neighbour=0.2)
 """For questions that the embedding cannot read."""
 
@@ -70,7 +69,7 @@ def rank(
 ) -> list[tuple[LiveChunk, float]]:
     """Chunks with their scores in 0..1, best first, ties by id. `idf`: of the words of the query and the topics."""
     dense = [hit.dense for hit in hits if hit.dense is not None]
-    weights = _weights(query, bool(dense))
+    weights = HYBRID if dense else WORDS_ALONE
     low, high = min(dense, default=0.0), max(dense, default=0.0)
     most = max((hit.lexical for hit in hits), default=0.0) or 1.0
     lexical = {hit.chunk.id: hit.lexical / most for hit in hits}
@@ -96,12 +95,6 @@ def rank(
         scores[chunk.id] = max(0.0, (scores[chunk.id] / weights.total + gain) / (1 + TOPIC * bool(topics.terms)))
     order = sorted(hits, key=lambda hit: (-scores[hit.chunk.id], hit.chunk.id))
     return [(hit.chunk, scores[hit.chunk.id]) for hit in order]
-
-
-def _weights(query: SearchQuery, has_dense: bool) -> Weights:
-    if not has_dense:
-        return WORDS_ALONE
-    return HYBRID if len(query["texts"]) == 1 else CONVERSATION
 
 
 class _Wording:

@@ -64,8 +64,9 @@ def open_reranker(settings: Settings) -> Reranker | None:
         raise
     except Exception as exc:  # whatever another package's constructor raises
         raise SettingsError(
-            f"CITESTREAM_RERANKER: {name!r} cannot be used ({type(exc).__name__}). Write cross-encoder:NAME and install "
-            "sentence-transformers, or package.module:callable, which makes a LangChain document compressor."
+            f"CITESTREAM_RERANKER: {name!r} cannot be used ({type(exc).__name__}). Write cross-encoder:NAME, "
+            "with sentence-transformers installed, or package.module:callable, which makes a LangChain document "
+            "compressor."
         ) from exc
 
 

@@ -51,6 +51,33 @@ def test_code_blocks_are_not_torn_apart_and_headings_are_not_answers() -> None:
     assert "--loud" not in answer
 
 
+def test_a_list_stays_whole_with_the_sentence_that_opens_it() -> None:
+    text = "A fox den has three parts:\n\n- a round entrance\n- a long tunnel\n- a nest of dry grass\n\nBirds sing."
+    answer = extract(evidence("Which parts does a fox den have?", text), MiniLM())
+    assert (
+        "A fox den has three parts: [1]\n\n- a round entrance [1]\n- a long tunnel [1]\n- a nest of dry grass [1]"
+        in answer
+    )
+    assert answer.count("a long tunnel") == 1
+
+
+def test_numbered_steps_keep_their_numbers() -> None:
+    text = "To call the fox:\n\n1. Stand still.\n2. Whistle for the fox."
+    answer = extract(evidence("How do I call the fox?", text), MiniLM())
+    assert answer == "To call the fox: [1]\n\n1. Stand still. [1]\n2. Whistle for the fox. [1]"
+
+
+def test_a_list_too_long_to_be_read_is_not_taken_whole() -> None:
+    text = "The fox eats:\n\n" + "\n".join(f"- food number {n}" for n in range(30))
+    assert extract(evidence("What does the fox eat?", text), MiniLM()).count("food") <= 2
+
+
+def test_a_sentence_that_goes_on_where_the_best_one_ends_stays_behind_it() -> None:
+    text = "Birds sing. The red fox sleeps in a den. The fox there sleeps all day."
+    answer = extract(evidence("Where does the red fox sleep in its den?", text), MiniLM())
+    assert answer.startswith("The red fox sleeps in a den. [1] The fox there sleeps all day. [1]")
+
+
 def test_where_there_is_only_code_its_lines_are_quoted_as_code() -> None:
     assert "`fox call --loud` [1]" in extract(
         evidence("How do I call the fox?", "```sh\nfox call --loud\n```"), MiniLM()

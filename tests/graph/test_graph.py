@@ -1,5 +1,6 @@
 """The whole graph over a real index, with the built-in answerer and with a real OpenAI-compatible server."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from graph.library import Library
 from graph.models import open_chat_model
 from graph.resources import Resources
 from graph.retrieval.embeddings import MiniLM
+from graph.retrieval.hybrid import Found
 from graph.settings import Settings
 from graph.state.context import TurnContext
 from tests.graph.asking import FOX, ask, openai
@@ -106,6 +108,28 @@ async def test_a_language_model_is_given_fenced_passages_and_its_markers_become_
     assert '<passage n="1" from="foxes — Animals">' in prompt
     assert "near Oxford \\[12]" in prompt
     assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "budget", "least", "most"), [("extractive", 6000, 0, 0), ("say", 6000, 400, 400), ("say", 1500, 1, 399)]
+)
+async def test_a_language_model_gets_passages_with_their_surroundings_as_far_as_its_context_goes(
+    open_with: OpenWith, upstream: Upstream, model: str, budget: int, least: int, most: int
+) -> None:
+    settings = {} if model == "extractive" else openai(upstream, model)
+    async with open_with(context_budget_tokens=budget, **settings) as resources:
+        rooms: list[int] = []
+        search = resources.retriever.search
+
+        class Searcher:
+            def search(self, *arguments: Any, room_tokens: int, **more: Any) -> Found:
+                rooms.append(room_tokens)
+                return search(*arguments, room_tokens=room_tokens, **more)
+
+            idf = staticmethod(resources.retriever.idf)
+
+        await ask(replace(resources, retriever=Searcher()))
+    assert least <= rooms[0] <= most
 
 
 async def test_what_a_model_says_without_a_marker_gets_a_citation_where_a_passage_supports_it(

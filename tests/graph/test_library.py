@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from graph.errors import CollectionNotFound, DocumentNotFound, IndexMismatch, IndexUnusable, SourceNotFound
-from graph.library import Collection, LibraryWriter
+from graph.library import Chunk, Collection, LibraryWriter
 from tests.graph.conftest import FOX, SQLITE, version
 
 
@@ -47,6 +48,26 @@ def test_going_back_to_an_earlier_version_works(library: LibraryWriter, collecti
         library.publish()
     assert library.source(chunk.id).live
     assert library.text(library.documents()[0].id) == FOX
+
+
+def test_a_slice_knows_the_chunks_around_it_of_its_section_and_page(
+    library: LibraryWriter, collection: Collection
+) -> None:
+    words = "One two. Three four. Five six. Seven eight."
+    chunks = [
+        Chunk(0, 8, page=1, heading="A"), Chunk(9, 20, page=1, heading="A"), Chunk(21, 30, page=2, heading="A"),
+        Chunk(31, 43, page=2, heading="B"),
+    ]  # fmt: skip
+    _, staged = library.stage(collection, replace(version("a.txt", words), chunks=chunks))
+    library.publish()
+    ids = [chunk.id for chunk in staged]
+    sections = library.sections([*ids, "no.such.0-5"])
+    assert sections.keys() == set(ids)
+    assert (sections[ids[0]].start, sections[ids[0]].text) == (0, "One two. Three four.")
+    assert sections[ids[1]].chunks == [(0, 8), (9, 20)]
+    assert sections[ids[1]].slice(9, 20) == "Three four."
+    assert sections[ids[2]].text == "Five six."
+    assert sections[ids[3]].text == "Seven eight."
 
 
 def test_removing_a_document_erases_its_text(library: LibraryWriter, collection: Collection) -> None:

@@ -3,7 +3,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from graph.library import LiveChunk
+from graph.library import LiveChunk, Section
 from graph.retrieval.passages import to_passages, widen
 from graph.state.evidence import Passage
 
@@ -79,31 +79,26 @@ CHUNKS = [(found.start(), found.end()) for found in re.finditer(r"[A-Z][^.]*\.",
 """The sentences of TEXT."""
 
 
-class Around:
-    """A document whose chunks are the sentences of TEXT, all of one section."""
-
-    def surroundings(self, source_ids: Iterable[str]) -> dict[str, list[tuple[int, int]]]:
-        return dict.fromkeys(source_ids, CHUNKS)
-
-    def passages(self, source_ids: Iterable[str]) -> dict[str, str]:
-        return read(source_ids)
+def around(source_ids: Iterable[str]) -> dict[str, Section]:
+    """All of TEXT as one section."""
+    return dict.fromkeys(source_ids, Section(0, TEXT, CHUNKS))
 
 
 def test_a_passage_is_widened_by_whole_chunks_on_both_sides_as_far_as_its_room_goes() -> None:
-    (found,) = widen(passages(chunk("Two goes on.")), Around(), 12)
+    (found,) = widen(passages(chunk("Two goes on.")), around, 12)
     assert found["text"] == "One tells. Two goes on.  Three ends it."
     assert (found["id"], found["start"], found["end"]) == ("d.v.0-39", 0, 39)
-    (narrow,) = widen(passages(chunk("Two goes on.")), Around(), 8)
+    (narrow,) = widen(passages(chunk("Two goes on.")), around, 8)
     assert narrow["text"] == "Two goes on.  Three ends it."
-    assert widen(passages(chunk("Two goes on.")), Around(), 0)[0]["text"] == "Two goes on."
+    assert widen(passages(chunk("Two goes on.")), around, 0)[0]["text"] == "Two goes on."
 
 
 def test_a_passage_does_not_grow_into_another_one_or_over_a_gap() -> None:
-    found = widen(passages(chunk("Two goes on."), chunk("Six closes."), chunk("One tells.", heading="X")), Around(), 99)
+    found = widen(passages(chunk("Two goes on."), chunk("Six closes."), chunk("One tells.", heading="X")), around, 99)
     assert found[0]["text"] == "Two goes on.  Three ends it.\n\nFour is far away. Five is further."
     assert TEXT[found[1]["start"] : found[1]["end"]] == found[1]["text"] == "Six closes."
 
 
 def test_passages_of_the_last_ranks_are_widened_in_any_case() -> None:
     hits = [chunk("Two goes on.", version=f"{name}.v") for name in "abcd"]
-    assert [len(p["text"]) for p in widen(passages(*hits, k=4), Around(), 0)] == [12, 12, 12, len(TEXT)]
+    assert [len(p["text"]) for p in widen(passages(*hits, k=4), around, 0)] == [12, 12, 12, len(TEXT)]
