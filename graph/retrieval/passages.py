@@ -17,7 +17,6 @@ LAST_ROOM_TOKENS = 300
 HITS_BEYOND_K = 8
 """Ranks after the k-th that may still join a passage."""
 
-
 ReadTexts = Callable[[Iterable[str]], Mapping[str, str]]
 """Source ids -> their text; ids whose text is gone are left out."""
 ReadSections = Callable[[Iterable[str]], Mapping[str, Section]]
@@ -104,7 +103,7 @@ def _widened(passage: Passage, section: Section, others: Sequence[Passage], room
             wider = grow(section.chunks, start, end)
             if (
                 wider is None
-                or any(_meets(other, wider) and not _meets(other, (start, end)) for other in others)
+                or any(_meets(other, (wider[0], start)) or _meets(other, (end, wider[1])) for other in others)
                 or count_tokens(section.slice(*wider)) > room_tokens
             ):
                 growing.remove(grow)
@@ -122,7 +121,7 @@ def _before(chunks: Sequence[tuple[int, int]], start: int, end: int) -> tuple[in
 
 
 def _meets(passage: Passage, span: tuple[int, int]) -> bool:
-    return passage["start"] < span[1] and span[0] < passage["end"]
+    return max(passage["start"], span[0]) < min(passage["end"], span[1])
 
 
 def _version(passage: Passage) -> str:

@@ -28,7 +28,7 @@ HEADING_WEIGHT, HEADING_DECAY = 0.5, 0.8
 _MARKER = re.compile(r"\[\d+\]")
 
 Search = Callable[[Mapping[str, float]], Sequence[LiveChunk]]
-"""Weighted index terms -> the chunks that have most of them, best first."""
+"""Weighted index terms -> the few chunks that have most of them."""
 Idf = Callable[[Iterable[str]], Mapping[str, float]]
 
 

@@ -99,6 +99,14 @@ def test_a_passage_does_not_grow_into_another_one_or_over_a_gap() -> None:
     assert TEXT[found[1]["start"] : found[1]["end"]] == found[1]["text"] == "Six closes."
 
 
+def test_passages_that_share_a_sentence_do_not_swallow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graph.retrieval.passages.ROOM_TOKENS", (6,))
+    hits = [chunk("One tells. Two goes on."), chunk("Two goes on.  Three ends it.")]
+    found = widen(passages(*hits), around, 99)
+    assert found[0]["text"] == "One tells. Two goes on."
+    assert found[1]["text"] == TEXT[TEXT.index("Two") :]
+
+
 def test_passages_of_the_last_ranks_are_widened_in_any_case() -> None:
     hits = [chunk("Two goes on.", version=f"{name}.v") for name in "abcd"]
     assert [len(p["text"]) for p in widen(passages(*hits, k=4), around, 0)] == [12, 12, 12, len(TEXT)]
