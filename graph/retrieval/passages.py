@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from graph.library import LiveChunk, Section, parse_source_id
@@ -36,7 +37,7 @@ class _Stretch:
         first, last = self.chunks[0], self.chunks[-1]
         if _place(first) != _place(chunk) or not (are_neighbours(last, chunk) or are_neighbours(chunk, first)):
             return False
-        return count_tokens(_joined(sorted([*self.chunks, chunk], key=_start))) <= self.room_tokens
+        return _tokens(_joined(sorted([*self.chunks, chunk], key=_start))) <= self.room_tokens
 
     def add(self, chunk: LiveChunk) -> None:
         self.chunks = sorted([*self.chunks, chunk], key=_start)
@@ -104,12 +105,18 @@ def _widened(passage: Passage, section: Section, others: Sequence[Passage], room
             if (
                 wider is None
                 or any(_meets(other, (wider[0], start)) or _meets(other, (end, wider[1])) for other in others)
-                or count_tokens(section.slice(*wider)) > room_tokens
+                or _tokens(section.slice(*wider)) > room_tokens
             ):
                 growing.remove(grow)
             else:
                 start, end = wider
     return start, end
+
+
+@lru_cache(2048)
+def _tokens(text: str) -> int:
+    """Tokens of what may become a passage; the same passages come up again and again."""
+    return count_tokens(text)
 
 
 def _after(chunks: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:

@@ -8,7 +8,9 @@ was worse on every set measured, and ruins results when one side knows nothing.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 from graph.library import LiveChunk, parse_source_id
 from graph.retrieval.topics import Topics
@@ -16,8 +18,10 @@ from graph.sentences import sentence_spans
 from graph.state.evidence import SearchQuery
 from graph.terms import sequence, terms
 
-RESCORED = 40
+RESCORED = 24
 """Chunks whose text is looked at; those further back keep the score of words and meaning alone."""
+KEPT_WORDINGS = 2048
+"""Chunks whose words are remembered, about 10 KB each: splitting a text costs more than all the rest."""
 GAP_CHARS = 2
 """Most characters, white space between sentences, from the end of a chunk to the start of its neighbour."""
 TOPIC = 0.3
@@ -97,6 +101,19 @@ def rank(
     return [(hit.chunk, scores[hit.chunk.id]) for hit in order]
 
 
+class _TextWording(NamedTuple):
+    """The words of a text by sentence, and which of them stand side by side."""
+
+    sentences: tuple[frozenset[str], ...]
+    pairs: frozenset[tuple[str, str]]
+
+
+@lru_cache(KEPT_WORDINGS)
+def _wording_of(text: str) -> _TextWording:
+    sentences = tuple(frozenset(terms(text[start:end])) for start, end in sentence_spans(text))
+    return _TextWording(sentences, frozenset(pairwise(sequence(text))))
+
+
 class _Wording:
     """The question's words, and how much of them a text has."""
 
@@ -108,11 +125,10 @@ class _Wording:
         self._pairs_total = sum(self._pairs.values()) or 1.0
 
     def best_sentence(self, text: str) -> float:
-        found = (set(terms(text[start:end])) for start, end in sentence_spans(text))
-        return max((self._weigh(words) for words in found), default=0.0) / self._total
+        return max(map(self._weigh, _wording_of(text).sentences), default=0.0) / self._total
 
     def pairs(self, text: str) -> float:
-        there = set(pairwise(sequence(text)))
+        there = _wording_of(text).pairs
         return sum(weight for pair, weight in self._pairs.items() if pair in there) / self._pairs_total
 
     def _weigh(self, found: Collection[str]) -> float:
