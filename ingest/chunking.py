@@ -18,7 +18,7 @@ from ingest.loaders import Block, Loaded
 
 MAX_TOKENS: Final = 128
 """Word pieces in a chunk: small, as neighbours that were found become one passage (graph/retrieval/passages.py)."""
-MAX_CHARS: Final = 1000
+MAX_CHARS: Final = 1600
 """Characters in a chunk: text without spaces is few word pieces, however long it is."""
 CHUNKER: Final = f"sentences-{MAX_TOKENS}/1"
 """What a collection remembers about how it was cut. The number behind the slash counts changes of the rules."""
