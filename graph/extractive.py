@@ -73,7 +73,8 @@ _TYPES = (
     (re.compile(r"为什么|為什麼|为何|為何"), re.compile(r"因为|因為|由于|由於|所以|因此|原因|为了|為了")),
 )
 """What a question asks for, and what a sentence that tells it has."""
-_ITEM = re.compile(r"(?:[-+*•·]|\d{1,2}[.)])\s")
+_NUMBERED = re.compile(r"\d{1,2}[.)]\s")
+_ITEM = re.compile(rf"[-+*•·]\s|{_NUMBERED.pattern}")
 _BULLET = re.compile(r"^(?:[-+*•·]\s+|#+\s+|>\s*|\|\s*)+")
 _FENCED = re.compile(r"^(`{3,}|~{3,}).*?(?:^\1|\Z)", re.MULTILINE | re.DOTALL)
 _UNDER_HEAD = re.compile(r"[ \t]*\n[ \t]*\|?(?:[ \t]*:?-{2,}:?[ \t]*\|)+")
@@ -95,6 +96,8 @@ class _Sentence:
     found: frozenset[str]
     is_item: bool = False
     """Whether it is an item of a list."""
+    is_fragment: bool = False
+    """Whether it is too short to say anything without the list that it is of."""
 
     @property
     def opens_list(self) -> bool:
@@ -171,10 +174,12 @@ def _sentences(passages: Sequence[Passage]) -> list[_Sentence]:
             text = passage["text"][start:end]
             if _UNDER_HEAD.match(passage["text"], end):
                 continue  # the head of a table says nothing without its rows
-            if (len(text) >= SHORTEST or is_cjk(text)) and text.lstrip("# ") not in headings:
-                item = _ITEM.match(text) is not None
-                found.setdefault(text, _Sentence(number, _quotable(text), frozenset(terms(text)), item))
-    return [sentence for sentence in found.values() if sentence.found] or _code_lines(passages)
+            item = _ITEM.match(text) is not None
+            fragment = len(text) < SHORTEST and not is_cjk(text)
+            if (item or not fragment) and text.lstrip("# ") not in headings:
+                found.setdefault(text, _Sentence(number, _quotable(text), frozenset(terms(text)), item, fragment))
+    said = [sentence for sentence in found.values() if sentence.found]
+    return said if any(not sentence.is_fragment for sentence in said) else _code_lines(passages)
 
 
 def _prose(text: str) -> Iterator[tuple[int, int]]:
@@ -236,7 +241,8 @@ def _lexical(sentences: Sequence[_Sentence], weights: Mapping[str, float]) -> li
 
 def _choose(sentences: Sequence[_Sentence], scores: Sequence[float]) -> list[range]:
     """The parts of the answer, best first: sentences that stand together stay so, and a list stays whole."""
-    order = sorted(range(len(sentences)), key=lambda i: -scores[i])
+    alone = [i for i, sentence in enumerate(sentences) if not sentence.is_fragment]
+    order = sorted(alone, key=lambda i: -scores[i])
     best = scores[order[0]]
     parts: list[range] = []
     for i in order[:SENTENCES]:
@@ -245,7 +251,10 @@ def _choose(sentences: Sequence[_Sentence], scores: Sequence[float]) -> list[ran
         if any(i in part for part in parts):
             continue
         part = range(i, _end_of_list(sentences, i))
-        parts = [*(other for other in parts if other.start not in part), part]
+        # What was chosen out of the list before makes place for the whole.
+        swallowed = [place for place, other in enumerate(parts) if other.start in part]
+        parts = [other for other in parts if other.start not in part]
+        parts.insert(min(swallowed, default=len(parts)), part)
     return _joined(parts, sentences)
 
 
@@ -278,7 +287,7 @@ def _paragraph(part: range, sentences: Sequence[_Sentence], passages: Sequence[P
     for i in part:
         sentence = sentences[i]
         listed = sentence.is_item and len(part) > 1
-        bullet = "- " if listed and not sentence.text[0].isdigit() else ""
+        bullet = "- " if listed and not _NUMBERED.match(sentence.text) else ""
         after = "" if not text else "\n" if listed and sentences[i - 1].is_item else "\n\n" if listed else " "
         text += f"{after}{bullet}{sentence.text} [{passages[sentence.passage]['index']}]"
     return text

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import anyio
 
-from bench.quality.sets import auroc, index_texts, lines, rows
+from bench.quality.sets import auroc, lines
+from citestream.evaluate.indexing import index_rows
+from citestream.evaluate.questions import read_rows
+from graph.limits import DEFAULT_COLLECTION
 from graph.resources import open_resources
 from graph.retrieval.query import history_query
 from graph.settings import Settings
@@ -27,16 +30,16 @@ async def main() -> None:
     print("|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in NAMES:
-            texts = rows(sets / f"corpora/{name}.parquet")
-            kept = {row["id"]: row["text"] for row in texts if not is_left_out(row["id"])}
+            kept = {row.id: row for row in read_rows(sets / f"corpora/{name}.parquet") if not is_left_out(row.id)}
+            settings = Settings.load(data_dir=Path(folder) / name)
+            index_rows(settings, DEFAULT_COLLECTION, list(kept.values()))
             asked = [row for row in lines(sets / f"open/{name}.jsonl") if row["answerable"]]
-            index_texts(kept, Path(folder), name)
             confidences: dict[bool, list[float]] = {True: [], False: []}
             enough: dict[bool, int] = {True: 0, False: 0}
-            async with open_resources(Settings.load(data_dir=Path(folder) / "data")) as resources:
+            async with open_resources(settings) as resources:
                 for row in asked:
                     query = history_query(row["question"], [])
-                    found = resources.retriever.search(query, [name], k=5, where={}).sufficiency
+                    found = resources.retriever.search(query, [DEFAULT_COLLECTION], k=5, where={}).sufficiency
                     there = any(gold in kept for gold in row["gold"])
                     confidences[there].append(found.confidence)
                     enough[there] += found.enough

@@ -1,12 +1,11 @@
-"""Does the answer stand in the passages? By the weight of the vectors and the room of the passages, on whole articles.
+"""Does the answer stand in the passages? By the size of chunks, the weight of the vectors and the room of the passages.
 
-Usage: python -m bench.quality.passages SETS [--questions N]
+On whole articles. Usage: python -m bench.quality.passages SETS [--questions N]
 """
 
 import argparse
 import random
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -15,61 +14,83 @@ from unittest.mock import patch
 
 import anyio
 
-from bench.quality.sets import index_texts, lines
+from bench.quality.sets import lines
+from citestream.evaluate.indexing import index_rows
+from citestream.evaluate.questions import Row
+from graph.limits import DEFAULT_COLLECTION
 from graph.resources import open_resources
 from graph.retrieval.hybrid import Retriever
+from graph.retrieval.passages import ROOM_TOKENS
 from graph.retrieval.query import history_query
-from graph.retrieval.ranking import HYBRID
+from graph.retrieval.ranking import HYBRID, Weights
 from graph.retrieval.tokenizer import count_tokens
 from graph.settings import Settings
 from graph.state.evidence import Passage
+from ingest.chunking import MAX_TOKENS
 
 NAMES = ("xquad_en", "squad2", "xquad_zh")
-COMBINATIONS = (
-    (0.7, (280, 180, 140)),
-    (0.0, (280, 180, 140)),
-    (0.4, (280, 180, 140)),
-    (1.1, (280, 180, 140)),
-    (0.7, (128, 128, 128)),
-    (0.7, (240, 240, 240)),
-    (0.7, (400, 400, 400)),
-)
-"""Weight of the vectors, room in tokens of the first passages."""
+PLAIN = replace(HYBRID, sentence=0.0, pairs=0.0, document=0.0)
+SAME = (MAX_TOKENS,) * 3
+"""Room for no more than a chunk: neighbours are not joined."""
+COMBINATIONS: dict[int, list[tuple[Weights, tuple[int, ...]]]] = {
+    100: [(HYBRID, ROOM_TOKENS)],
+    MAX_TOKENS: [
+        (HYBRID, ROOM_TOKENS),
+        (HYBRID, SAME),
+        (HYBRID, (240, 240, 240)),
+        (HYBRID, (400, 400, 400)),
+        (PLAIN, ROOM_TOKENS),
+        (replace(HYBRID, dense=0.3), ROOM_TOKENS),
+        (replace(HYBRID, dense=1.1), ROOM_TOKENS),
+    ],
+    160: [(HYBRID, ROOM_TOKENS)],
+    200: [(HYBRID, ROOM_TOKENS), (HYBRID, (400, 400, 400))],
+}
+"""Most tokens of a chunk -> weights of the order, and room in tokens of the first passages."""
 K = 5
 BUDGET = 500
 
 
 async def main() -> None:
-    """Ingest the articles, ask, print a table."""
+    """Index the articles, ask, print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", type=Path)
-    parser.add_argument("--questions", type=int, default=400)
+    parser.add_argument("--questions", type=int, default=2000, help="at most so many of each set")
     arguments = parser.parse_args()
-    print("| set | weight of vectors | room | first | any of 3 | any of 5 | within 500 tokens | tokens of 3 |")
-    print("|---|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder:
-        for name in NAMES:
-            texts = {row["id"]: row["text"] for row in lines(arguments.sets / f"articles/{name}.docs.jsonl")}
-            index_texts(texts, Path(folder), name)
-        async with open_resources(Settings.load(data_dir=Path(folder) / "data")) as resources:
-            for name in NAMES:
-                asked = list(lines(arguments.sets / f"articles/{name}.questions.jsonl"))
-                random.Random(1).shuffle(asked)  # the same questions each time
-                for weight, room in COMBINATIONS:
-                    measure(resources.retriever, name, asked[: arguments.questions], weight, room)
+    print("| set | chunk | vectors | sentence, pairs, document | room | first | of 3 | of 5 | in 500 | tokens of 3 |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for name in NAMES:
+        articles = lines(arguments.sets / f"articles/{name}.docs.jsonl")
+        rows = [Row(row["id"], row["title"], row["text"]) for row in articles]
+        asked = list(lines(arguments.sets / f"articles/{name}.questions.jsonl"))
+        random.Random(1).shuffle(asked)  # the same questions each time
+        for tokens, combinations in COMBINATIONS.items():
+            with tempfile.TemporaryDirectory() as folder:
+                settings = Settings.load(data_dir=Path(folder))
+                with patch.multiple("ingest.chunking", MAX_TOKENS=tokens, LEAD_TOKENS=tokens // 2):
+                    index_rows(settings, DEFAULT_COLLECTION, rows)
+                async with open_resources(settings) as resources:
+                    for weights, room in combinations:
+                        if name.endswith("zh") and weights is not HYBRID:
+                            continue  # ordered by words alone, whatever these weights say
+                        found = measure(resources.retriever, asked[: arguments.questions], weights, room)
+                        rest = f"{weights.sentence}, {weights.pairs}, {weights.document}"
+                        cells = [name, tokens, weights.dense, rest, ", ".join(map(str, room)), *found]
+                        print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
-def measure(retriever: Retriever, name: str, asked: list[dict[str, Any]], weight: float, room: tuple[int, ...]) -> None:
-    """Ask all questions with one combination and print its row."""
+def measure(retriever: Retriever, asked: list[dict[str, Any]], weights: Weights, room: tuple[int, ...]) -> list[str]:
+    """Ask all questions with one combination: the cells of its row."""
     first = three = five = within = 0
     tokens = 0
     with (
-        patch("graph.retrieval.ranking.HYBRID", replace(HYBRID, dense=weight)),
+        patch("graph.retrieval.ranking.HYBRID", weights),
         patch("graph.retrieval.passages.ROOM_TOKENS", room),
     ):
         for row in asked:
-            passages = retriever.search(history_query(row["question"], []), [name], k=K, where={}).passages
-            right = [holds(passage)(row) for passage in passages]
+            query = history_query(row["question"], [])
+            passages = retriever.search(query, [DEFAULT_COLLECTION], k=K, where={}).passages
+            right = [holds(passage, row) for passage in passages]
             used = list(accumulate(count_tokens(passage["text"]) for passage in passages))
             first += any(right[:1])
             three += any(right[:3])
@@ -77,14 +98,12 @@ def measure(retriever: Retriever, name: str, asked: list[dict[str, Any]], weight
             within += any(there and total <= BUDGET for there, total in zip(right, used, strict=True))
             tokens += used[:3][-1] if used else 0
     n = len(asked)
-    shares = [f"{found / n:.3f}" for found in (first, three, five, within)]
-    print("| " + " | ".join(map(str, [name, weight, room, *shares, round(tokens / n)])) + " |", flush=True)
+    return [*(f"{found / n:.3f}" for found in (first, three, five, within)), str(round(tokens / n))]
 
 
-def holds(passage: Passage) -> Callable[[dict[str, Any]], bool]:
+def holds(passage: Passage, row: dict[str, Any]) -> bool:
     """Whether the passage has the whole answer of a question."""
-    document = passage["source"].rpartition("/")[2].removesuffix(".txt")
-    return lambda row: document == row["doc"] and passage["start"] <= row["start"] and row["end"] <= passage["end"]
+    return passage["source"] == row["doc"] and passage["start"] <= row["start"] and row["end"] <= passage["end"]
 
 
 if __name__ == "__main__":

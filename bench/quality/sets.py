@@ -1,8 +1,6 @@
 """Public question sets, read from the folder that the command names, and what a ranking is worth."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,16 +19,6 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
     found: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
     return found
-
-
-def index_texts(texts: dict[str, str], folder: Path, collection: str) -> None:
-    """Ingest texts by id, each as a file of its own, into `folder`/data."""
-    files = folder / collection
-    files.mkdir(parents=True)
-    for name, text in texts.items():
-        (files / f"{name.replace('/', '_')}.txt").write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "citestream", "ingest", str(files), "--collection", collection]
-    subprocess.run([*command, "--data-dir", str(folder / "data")], check=True, stdout=subprocess.DEVNULL)
 
 
 def auroc(positive: Sequence[float], negative: Sequence[float]) -> float:

@@ -90,14 +90,7 @@ class Retriever:
         idf = self.idf(collections, {**query["terms"], **about.terms})
         hits = [Hit(chunk, lexical.get(chunk_id, 0.0), dense.get(chunk_id)) for chunk_id, chunk in chunks.items()]
         ranked = rank(query, hits, idf, about)
-        sufficiency = judge(
-            query,
-            ranked,
-            idf,
-            best_lexical=max(lexical.values(), default=0.0),
-            best_dense=max(dense.values(), default=None),
-            embedding=self._embedding_name,
-        )
+        sufficiency = judge(query, hits, ranked, idf, embedding=self._embedding_name)
         if self._reranker is not None:
             ranked = self._reranker.rerank(query["text"], ranked)
         passages = widen(to_passages(ranked, k, self._library.passages), self._library.sections, room_tokens)

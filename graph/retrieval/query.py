@@ -15,6 +15,8 @@ PRONOUNS = frozenset(
 )
 OPENINGS = ("and ", "or ", "but ", "so ", "then ", "what about ", "how about ")
 CJK_PRONOUNS = ("它", "他", "她", "这", "那", "其", "该", "此", "呢", "還", "还", "也", "這")
+LATEST_ANSWERS = 6
+"""Earlier answers that a follow-up may be about."""
 FEW_TERMS = 2
 DECAY_DEPENDENT, DECAY_OTHER = 0.5, 0.2
 """Weight of a term by the distance of the question it comes from: DECAY ** distance."""
@@ -34,7 +36,7 @@ def history_query(question: str, earlier: Sequence[str], answers: Sequence[str] 
                 weights[term] = max(weights.get(term, 0.0), decay**distance)
         previous, first = VECTORS_DEPENDENT if dependent else VECTORS_OTHER
         texts += [(f"{earlier[-1]} {question}", previous), (f"{earlier[0]} {question}", first)]
-    return {"text": question, "terms": weights, "texts": texts, "answers": list(reversed(answers))}
+    return {"text": question, "terms": weights, "texts": texts, "answers": list(answers[: -LATEST_ANSWERS - 1 : -1])}
 
 
 def with_rewrite(query: SearchQuery, rewrite: str) -> SearchQuery:

@@ -1,27 +1,24 @@
 """The order of what was found: how well words, meaning, best sentence, word pairs and document fit the question.
 
 Each part lies in 0..1, and the score is their weighted mean. Parts that are measured within one search (BM25, cosine)
-are scaled by what was found there, so scores compare only within one search. The weights were fitted on one half of the
-questions about whole articles (XQuAD, SQuAD 2.0) and confirmed on the other (bench/README.md). Reciprocal rank fusion
-was worse on every set measured, and ruins results when one side knows nothing.
+are scaled by what was found there, so scores compare only within one search. The weights are near those that fit one
+half of the questions about whole articles (XQuAD, SQuAD 2.0), with less for the vectors, as manuals want it
+(bench/quality/passages.py). Reciprocal rank fusion was worse on every set measured, and ruins results when one side
+knows nothing.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
 
 from graph.library import LiveChunk, parse_source_id
 from graph.retrieval.topics import Topics
-from graph.sentences import sentence_spans
+from graph.retrieval.wording import share, wording_of
 from graph.state.evidence import SearchQuery
-from graph.terms import sequence, terms
+from graph.terms import sequence
 
 RESCORED = 24
 """Chunks whose text is looked at; those further back keep the score of words and meaning alone."""
-KEPT_WORDINGS = 2048
-"""Chunks whose words are remembered, about 10 KB each: splitting a text costs more than all the rest."""
 GAP_CHARS = 2
 """Most characters, white space between sentences, from the end of a chunk to the start of its neighbour."""
 TOPIC = 0.3
@@ -84,12 +81,14 @@ def rank(
     }
     first = sorted(hits, key=lambda hit: (-scores[hit.chunk.id], hit.chunk.id))[:RESCORED]
     documents, neighbours = _documents(hits, lexical), _neighbours(hits, lexical)
-    wording = _Wording(query, idf)
+    wanted = {term: weight * idf.get(term, 0.0) for term, weight in query["terms"].items()}
+    pairs = {pair: sum(idf.get(term, 0.0) for term in pair) for pair in pairwise(sequence(query["text"]))}
     for hit in first:
         chunk = hit.chunk
+        wording = wording_of(chunk.text)
         scores[chunk.id] += (
-            weights.sentence * wording.best_sentence(chunk.text)
-            + weights.pairs * (wording.pairs(chunk.text) if weights.pairs else 0.0)
+            weights.sentence * max((share(wanted, sentence) for sentence in wording.sentences), default=0.0)
+            + weights.pairs * share(pairs, wording.pairs)
             + weights.document * documents[chunk.document]
             + weights.neighbour * neighbours.get(chunk.id, 0.0)
         )
@@ -99,40 +98,6 @@ def rank(
         scores[chunk.id] = max(0.0, (scores[chunk.id] / weights.total + gain) / (1 + TOPIC * bool(topics.terms)))
     order = sorted(hits, key=lambda hit: (-scores[hit.chunk.id], hit.chunk.id))
     return [(hit.chunk, scores[hit.chunk.id]) for hit in order]
-
-
-class _TextWording(NamedTuple):
-    """The words of a text by sentence, and which of them stand side by side."""
-
-    sentences: tuple[frozenset[str], ...]
-    pairs: frozenset[tuple[str, str]]
-
-
-@lru_cache(KEPT_WORDINGS)
-def _wording_of(text: str) -> _TextWording:
-    sentences = tuple(frozenset(terms(text[start:end])) for start, end in sentence_spans(text))
-    return _TextWording(sentences, frozenset(pairwise(sequence(text))))
-
-
-class _Wording:
-    """The question's words, and how much of them a text has."""
-
-    def __init__(self, query: SearchQuery, idf: Mapping[str, float]) -> None:
-        self._terms = {term: weight * idf.get(term, 0.0) for term, weight in query["terms"].items()}
-        self._total = sum(self._terms.values()) or 1.0
-        asked = sequence(query["text"])
-        self._pairs = {pair: sum(idf.get(term, 0.0) for term in pair) for pair in pairwise(asked)}
-        self._pairs_total = sum(self._pairs.values()) or 1.0
-
-    def best_sentence(self, text: str) -> float:
-        return max(map(self._weigh, _wording_of(text).sentences), default=0.0) / self._total
-
-    def pairs(self, text: str) -> float:
-        there = _wording_of(text).pairs
-        return sum(weight for pair, weight in self._pairs.items() if pair in there) / self._pairs_total
-
-    def _weigh(self, found: Collection[str]) -> float:
-        return sum(weight for term, weight in self._terms.items() if term in found)
 
 
 def _documents(hits: Sequence[Hit], lexical: Mapping[str, float]) -> dict[str, float]:

@@ -7,11 +7,12 @@ where an embedding has no calibration, and for questions that it cannot read, wo
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graph.library import LiveChunk
-from graph.sentences import sentence_spans
+from graph.retrieval.ranking import Hit
+from graph.retrieval.wording import share, wording_of
 from graph.state.evidence import SearchQuery
 from graph.terms import terms
 
@@ -53,27 +54,27 @@ class Sufficiency:
 
 def judge(
     query: SearchQuery,
+    hits: Sequence[Hit],
     ranked: Sequence[tuple[LiveChunk, float]],
     idf: Mapping[str, float],
     *,
-    best_lexical: float,
-    best_dense: float | None,
     embedding: str,
 ) -> Sufficiency:
-    """Judge the chunks, best first with their scores, that a search with this embedding ranked.
+    """Judge the hits of a search with this embedding, which are `ranked`, best first with their scores.
 
-    `best_lexical`, `best_dense`: the greatest BM25 score and cosine similarity found; no cosine where the embedding
-    was not asked. A follow-up is judged with the words of its history, by their weight in the query, or by its own
-    words alone, whichever is better: it may lean on the history or have left it.
+    A follow-up is judged with the words of its history, by their weight in the query, or by its own words alone,
+    whichever is better: it may lean on the history or have left it.
     """
-    calibration = BY_EMBEDDING.get(embedding, WORDS_ALONE) if best_dense is not None else WORDS_ALONE
+    similarities = [hit.dense for hit in hits if hit.dense is not None]
+    calibration = BY_EMBEDDING.get(embedding, WORDS_ALONE) if similarities else WORDS_ALONE
+    best_lexical = max((hit.lexical for hit in hits), default=0.0)
     if not ranked:
         return Sufficiency(0.0, enough=False)
     everything = {term: weight * idf.get(term, 0.0) for term, weight in query["terms"].items()}
     own = {term: idf.get(term, 0.0) for term, weight in query["terms"].items() if weight == 1}
     found = max(_evidence(weights, ranked[0][0], best_lexical, calibration) for weights in (everything, own))
     lead = ranked[0][1] - (ranked[1][1] if len(ranked) > 1 else 0.0)
-    found += calibration.lead * lead + calibration.meaning * (best_dense or 0.0) + calibration.bias
+    found += calibration.lead * lead + calibration.meaning * max(similarities, default=0.0) + calibration.bias
     confidence = 1 / (1 + math.exp(-found))
     follows_up = len(query["texts"]) > 1
     return Sufficiency(
@@ -85,14 +86,10 @@ def _evidence(weights: Mapping[str, float], chunk: LiveChunk, best_lexical: floa
     total = sum(weights.values())
     if not total:
         return 0.0
-    whole = set(terms(f"{chunk.title} {chunk.heading} {chunk.text}"))
-    sentences = [set(terms(chunk.text[start:end])) for start, end in sentence_spans(chunk.text)]
-
-    def share(found: Collection[str]) -> float:
-        return sum(weight for term, weight in weights.items() if term in found) / total
-
+    wording = wording_of(chunk.text)
+    whole = wording.terms.union(terms(f"{chunk.title} {chunk.heading}"))
     return (
-        calibration.passage * share(whole)
-        + calibration.sentence * max(map(share, sentences), default=0.0)
+        calibration.passage * share(weights, whole)
+        + calibration.sentence * max((share(weights, sentence) for sentence in wording.sentences), default=0.0)
         + calibration.words * min(1.0, best_lexical / (BM25_CEILING * total))
     )

@@ -7,13 +7,12 @@ are searched as well. It works on text alone: a caller without a thread, who sen
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from graph.library import LiveChunk
-from graph.sentences import sentence_spans
+from graph.retrieval.wording import share, wording_of
 from graph.terms import terms
 
-ANSWERS = 6
-"""Latest answers that are looked for."""
 HITS = 5
 """Chunks looked at for each."""
 ORIGIN_FROM = 0.6
@@ -41,40 +40,49 @@ class Topics:
 
     def share(self, chunk: LiveChunk, idf: Mapping[str, float]) -> float:
         """How much of the words, by rarity, the title and headings of a chunk have, times the words' weights: 0..1."""
-        total = sum(idf[term] for term in self.terms)
-        held = set(terms(f"{chunk.title} {chunk.heading}")) if total else set()
-        return sum(weight * idf[term] for term, weight in self.terms.items() if term in held) / (total or 1.0)
+        if not self.terms:
+            return 0.0
+        held = set(_heading_terms(chunk))
+        found = sum(weight * idf[term] for term, weight in self.terms.items() if term in held)
+        return found / (sum(idf[term] for term in self.terms) or 1.0)
 
 
 def find_topics(answers: Sequence[str], search: Search, idf: Idf) -> Topics:
     """The topics of earlier `answers`, the latest first."""
     weights: dict[str, float] = {}
     said: set[str] = set()
-    for distance, answer in enumerate(answers[:ANSWERS]):
-        answer = _MARKER.sub("", answer)
-        spoken = set(terms(answer))
-        if len(spoken) < FEWEST_TERMS:
+    for distance, answer in enumerate(answers):
+        spoken = wording_of(_MARKER.sub("", answer))
+        if len(spoken.terms) < FEWEST_TERMS:
             continue
-        sentences = [frozenset(terms(answer[start:end])) for start, end in sentence_spans(answer)]
-        rarity = idf(spoken)
-        held = {chunk: set(terms(chunk.text)) for chunk in search(dict.fromkeys(spoken, 1.0))}
-        origins: dict[tuple[str, str], set[str]] = {}
-        for words in sentences:
-            shares = {chunk: _share(words, there, rarity) for chunk, there in held.items()}
-            most = max(shares.values(), default=0.0)
-            for chunk, share in shares.items():
-                if share >= max(ORIGIN_FROM, most - ORIGIN_MARGIN):
-                    origins[chunk.title, chunk.heading] = set(terms(f"{chunk.title} {chunk.heading}"))
-        said.update(chunk.id for chunk, there in held.items() if _share(there, spoken, idf(there)) >= SAID_FROM)
+        held = {chunk: wording_of(chunk.text).terms for chunk in search(dict.fromkeys(spoken.terms, 1.0))}
+        rarity = idf(spoken.terms.union(*held.values()))
+        said.update(chunk.id for chunk, there in held.items() if _covered(there, spoken.terms, rarity) >= SAID_FROM)
+        origins = {
+            (chunk.title, chunk.heading): _heading_terms(chunk)
+            for sentence in spoken.sentences
+            for chunk in _origins(sentence, held, rarity)
+        }
         # An answer put together from several places is about none of them as much.
         weight = HEADING_WEIGHT * HEADING_DECAY**distance / (len(origins) or 1)
-        for term in set().union(*origins.values()):
+        for term in chain.from_iterable(origins.values()):
             weights[term] = max(weights.get(term, 0.0), weight)
     return Topics(weights, frozenset(said))
 
 
-def _share(wanted: Collection[str], held: Collection[str], idf: Mapping[str, float]) -> float:
+def _origins(
+    sentence: Collection[str], held: Mapping[LiveChunk, Collection[str]], idf: Mapping[str, float]
+) -> list[LiveChunk]:
+    """The chunks that a sentence may have been taken from: those that have most of it, and enough."""
+    shares = {chunk: _covered(sentence, there, idf) for chunk, there in held.items()}
+    least = max(ORIGIN_FROM, max(shares.values(), default=0.0) - ORIGIN_MARGIN)
+    return [chunk for chunk, covered in shares.items() if covered >= least]
+
+
+def _heading_terms(chunk: LiveChunk) -> list[str]:
+    return terms(f"{chunk.title} {chunk.heading}")
+
+
+def _covered(wanted: Collection[str], held: Collection[str], idf: Mapping[str, float]) -> float:
     """How much of the wanted words is held, by their rarity; 0 for a sentence of hardly a word."""
-    if len(wanted) < FEWEST_TERMS:
-        return 0.0
-    return sum(idf[term] for term in wanted if term in held) / (sum(idf[term] for term in wanted) or 1.0)
+    return share({term: idf[term] for term in wanted}, held) if len(wanted) >= FEWEST_TERMS else 0.0

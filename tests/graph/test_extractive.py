@@ -61,6 +61,18 @@ def test_a_list_stays_whole_with_the_sentence_that_opens_it() -> None:
     assert answer.count("a long tunnel") == 1
 
 
+def test_a_list_stands_where_the_best_of_its_items_would() -> None:
+    text = "The parts of a fox den:\n\n- 3 round doors of a fox den\n- a nest\n\nFoxes sleep. A round den has doors."
+    answer = extract(evidence("How many round doors does a fox den have?", text), MiniLM())
+    assert answer.startswith("The parts of a fox den: [1]\n\n- 3 round doors of a fox den [1]\n- a nest [1]\n\n")
+    assert answer.count("3 round doors") == 1
+
+
+def test_a_short_item_is_no_answer_without_its_list() -> None:
+    text = "Foxes live in a den.\n\n- a nest\n- a den"
+    assert extract(evidence("Where is the nest in a den?", text), MiniLM()) == "Foxes live in a den. [1]"
+
+
 def test_numbered_steps_keep_their_numbers() -> None:
     text = "To call the fox:\n\n1. Stand still.\n2. Whistle for the fox."
     answer = extract(evidence("How do I call the fox?", text), MiniLM())

@@ -10,6 +10,8 @@ def test_a_first_question_is_searched_as_it_is() -> None:
 def test_earlier_answers_go_along_the_latest_first() -> None:
     query = history_query("And dogs?", ["How long do cats sleep?", "Where?"], ["16 hours.", "In baskets."])
     assert query["answers"] == ["In baskets.", "16 hours."]
+    many = history_query("And dogs?", ["Why?"] * 9, [str(number) for number in range(9)])
+    assert many["answers"] == ["8", "7", "6", "5", "4", "3"]
 
 
 def test_terms_of_earlier_questions_count_less_with_their_distance() -> None:

@@ -63,6 +63,14 @@ def test_a_filter_leaves_only_what_matches(retriever: Retriever) -> None:
     assert ask(retriever, "Where does the fox sleep?", source=["sqlite.txt"]) == ["sqlite.txt"]
 
 
+def test_what_a_filter_leaves_out_is_no_evidence(retriever: Retriever) -> None:
+    def confidence(**where: list[str]) -> float:
+        found = retriever.search(history_query("Where does the fox sleep?", []), ["default"], k=3, where=where)
+        return found.sufficiency.confidence
+
+    assert confidence(source=["sqlite.txt"]) < 0.1 < confidence()
+
+
 def test_confidence_tells_what_is_there_from_what_is_not(retriever: Retriever) -> None:
     def judged(question: str) -> Sufficiency:
         return retriever.search(history_query(question, []), ["default"], k=3, where={}).sufficiency

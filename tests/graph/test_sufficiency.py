@@ -2,6 +2,7 @@ import pytest
 
 from graph.library import LiveChunk
 from graph.retrieval.query import history_query
+from graph.retrieval.ranking import Hit
 from graph.retrieval.sufficiency import BY_EMBEDDING, WORDS_ALONE, Sufficiency, judge
 from graph.terms import terms
 
@@ -19,7 +20,7 @@ def judged(
     chunk = LiveChunk("d.v.0-1", text, 0, len(text), None, "", "d", "cats.txt", "cats", "en", "0")
     query = history_query(question, list(earlier))
     idf = dict.fromkeys((*query["terms"], *terms(text)), 1.0)
-    return judge(query, [(chunk, 0.8)], idf, best_lexical=2.0, best_dense=dense, embedding=embedding)
+    return judge(query, [Hit(chunk, 2.0, dense)], [(chunk, 0.8)], idf, embedding=embedding)
 
 
 def test_the_more_of_a_question_the_best_chunk_has_the_surer_it_is() -> None:
@@ -52,7 +53,7 @@ def test_a_similarity_counts_only_for_the_embedding_it_was_calibrated_for() -> N
 
 def test_nothing_found_is_never_enough() -> None:
     query = history_query("Anything?", [])
-    assert judge(query, [], {}, best_lexical=0.0, best_dense=None, embedding="minilm") == Sufficiency(0.0, enough=False)
+    assert judge(query, [], [], {}, embedding="minilm") == Sufficiency(0.0, enough=False)
 
 
 @pytest.mark.parametrize("calibration", [WORDS_ALONE, *BY_EMBEDDING.values()])
