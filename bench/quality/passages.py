@@ -103,7 +103,7 @@ def measure(retriever: Retriever, asked: list[dict[str, Any]], weights: Weights,
 
 def holds(passage: Passage, row: dict[str, Any]) -> bool:
     """Whether the passage has the whole answer of a question."""
-    return passage["source"] == row["doc"] and passage["start"] <= row["start"] and row["end"] <= passage["end"]
+    return bool(passage["source"] == row["doc"] and passage["start"] <= row["start"] and row["end"] <= passage["end"])
 
 
 if __name__ == "__main__":
