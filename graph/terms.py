@@ -74,9 +74,10 @@ def words(text: str) -> list[str]:
 
 
 def is_cjk(text: str) -> bool:
-    """Whether more than half of the letters and digits of `text` are CJK."""
-    letters = [char for char in text if char.isalnum()]
-    return 2 * len(_CJK.findall(text)) > len(letters)
+    """Whether most words of `text` are CJK, two characters being a word; a name in Latin letters is one word too."""
+    found = words(text)
+    characters = sum(len(word) for word in found if _CJK.match(word))
+    return characters > 2 * sum(not _CJK.match(word) for word in found)
 
 
 def has_cjk(text: str) -> bool:

@@ -8,15 +8,18 @@ from itertools import pairwise
 from graph.library import LiveChunk, Section, parse_source_id
 from graph.retrieval.ranking import GAP_CHARS, are_neighbours
 from graph.retrieval.tokenizer import count_tokens
+from graph.retrieval.wording import wording_of
 from graph.state.evidence import Passage
 
-ROOM_TOKENS = (280, 180, 140)
+ROOM_TOKENS = (280, 200, 140)
 """Most tokens of the first passage, the second, and the others: the better one ranks, the more its surroundings help.
 Whole answers of SQuAD 2.0 are then in the first 500 tokens for .951 of the questions, .938 with 240 for each."""
 LAST_ROOM_TOKENS = 300
 """Room of the passages after these, which is filled with what stands around them: a net for what ranks low."""
-HITS_BEYOND_K = 8
+HITS_BEYOND_K = 20
 """Ranks after the k-th that may still join a passage."""
+SAME = 0.9
+"""Of the word pairs of two chunks, the least share in both that makes one a copy of the other."""
 
 ReadTexts = Callable[[Iterable[str]], Mapping[str, str]]
 """Source ids -> their text; ids whose text is gone are left out."""
@@ -39,6 +42,14 @@ class _Stretch:
             return False
         return _tokens(_joined(sorted([*self.chunks, chunk], key=_start))) <= self.room_tokens
 
+    def has(self, chunk: LiveChunk) -> bool:
+        """Whether these say the same as a chunk out of another document."""
+        if _version_of(chunk) == _version_of(self.chunks[0]):
+            return False
+        pairs = wording_of(chunk.text).pairs
+        mine = [wording_of(own.text).pairs for own in self.chunks]
+        return any(len(pairs & own) >= SAME * len(pairs | own) for own in mine)
+
     def add(self, chunk: LiveChunk) -> None:
         self.chunks = sorted([*self.chunks, chunk], key=_start)
 
@@ -46,15 +57,15 @@ class _Stretch:
     def id(self) -> str:
         """The source id of the whole stretch."""
         first, last = self.chunks[0], self.chunks[-1]
-        version, _, _ = parse_source_id(first.id)
-        return f"{version}.{first.start}-{last.end}"
+        return f"{_version_of(first)}.{first.start}-{last.end}"
 
 
 def to_passages(hits: Sequence[tuple[LiveChunk, float]], k: int, read_texts: ReadTexts) -> list[Passage]:
     """The best `k` passages of `hits` (chunk, score; best first).
 
     What answers a question often runs on into the next chunk, which ranks a little lower. A hit among the first
-    k + 8 whose neighbour is already a passage joins it, so that it takes no place of its own.
+    k + 20 whose neighbour is already a passage joins it, so that it takes no place of its own. Nor does one that
+    repeats what a passage has, as where a manual is there as a web page and as a PDF.
     """
     stretches: list[_Stretch] = []
     for rank, (chunk, score) in enumerate(hits):
@@ -63,7 +74,7 @@ def to_passages(hits: Sequence[tuple[LiveChunk, float]], k: int, read_texts: Rea
         neighbour = next((stretch for stretch in stretches if stretch.takes(chunk)), None)
         if neighbour is not None:
             neighbour.add(chunk)
-        elif len(stretches) < k:
+        elif len(stretches) < k and not any(stretch.has(chunk) for stretch in stretches):
             room = ROOM_TOKENS[min(len(stretches), len(ROOM_TOKENS) - 1)]
             stretches.append(_Stretch([chunk], score, room))
     texts = read_texts([stretch.id for stretch in stretches if len(stretch.chunks) > 1])
@@ -148,9 +159,12 @@ def _joined(chunks: Sequence[LiveChunk]) -> str:
     return "".join(parts) + chunks[-1].text
 
 
+def _version_of(chunk: LiveChunk) -> str:
+    return parse_source_id(chunk.id)[0]
+
+
 def _place(chunk: LiveChunk) -> tuple[str, int | None, str]:
-    version, _, _ = parse_source_id(chunk.id)
-    return version, chunk.page, chunk.heading
+    return _version_of(chunk), chunk.page, chunk.heading
 
 
 def _passage(index: int, stretch: _Stretch, texts: Mapping[str, str]) -> Passage:

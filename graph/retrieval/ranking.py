@@ -1,4 +1,4 @@
-"""The order of what was found: how well words, meaning, best sentence, word pairs and document fit the question.
+"""The order of what was found: how well words, meaning, best sentence, word pairs and surroundings fit the question.
 
 Each part lies in 0..1, and the score is their weighted mean. Parts that are measured within one search (BM25, cosine)
 are scaled by what was found there, so scores compare only within one search. The weights are near those that fit one
@@ -8,7 +8,7 @@ knows nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 
 from graph.library import LiveChunk, parse_source_id
@@ -17,8 +17,10 @@ from graph.retrieval.wording import share, wording_of
 from graph.state.evidence import SearchQuery
 from graph.terms import sequence
 
-RESCORED = 24
+RESCORED = 60
 """Chunks whose text is looked at; those further back keep the score of words and meaning alone."""
+AROUND_CHARS = 600
+"""How far from a chunk others of its document still are its surroundings."""
 GAP_CHARS = 2
 """Most characters, white space between sentences, from the end of a chunk to the start of its neighbour."""
 TOPIC = 0.3
@@ -43,16 +45,18 @@ class Weights:
     """BM25 of the best chunk of the same document."""
     neighbour: float
     """BM25 of the better chunk beside it."""
+    around: float
+    """Share of the question's words, by rarity, in the chunk and what was found around it."""
 
     @property
     def total(self) -> float:
         """The greatest sum of all parts."""
-        return self.lexical + self.dense + self.sentence + self.pairs + self.document + self.neighbour
+        return float(sum(astuple(self)))
 
 
-HYBRID = Weights(lexical=1.0, dense=0.7, sentence=0.8, pairs=0.6, document=0.2, neighbour=0.0)
+HYBRID = Weights(lexical=1.0, dense=0.7, sentence=0.8, pairs=0.6, document=0.2, neighbour=0.0, around=0.0)
 """More weight for the meaning suits loose talk (MTRAG) better, less of it manuals."""
-WORDS_ALONE = Weights(lexical=1.0, dense=0.0, sentence=0.55, pairs=0.0, document=0.5, neighbour=0.2)
+WORDS_ALONE = Weights(lexical=1.0, dense=0.0, sentence=0.55, pairs=0.3, document=0.5, neighbour=0.1, around=1.5)
 """For questions that the embedding cannot read."""
 
 
@@ -83,6 +87,7 @@ def rank(
     documents, neighbours = _documents(hits, lexical), _neighbours(hits, lexical)
     wanted = {term: weight * idf.get(term, 0.0) for term, weight in query["terms"].items()}
     pairs = {pair: sum(idf.get(term, 0.0) for term in pair) for pair in pairwise(sequence(query["text"]))}
+    around = _around([hit.chunk for hit in first]) if weights.around else {}
     for hit in first:
         chunk = hit.chunk
         wording = wording_of(chunk.text)
@@ -91,6 +96,7 @@ def rank(
             + weights.pairs * share(pairs, wording.pairs)
             + weights.document * documents[chunk.document]
             + weights.neighbour * neighbours.get(chunk.id, 0.0)
+            + weights.around * share(wanted, around.get(chunk.id, ()))
         )
     for hit in hits:
         chunk = hit.chunk
@@ -117,6 +123,24 @@ def _neighbours(hits: Sequence[Hit], lexical: Mapping[str, float]) -> dict[str, 
             best[before.id] = max(best.get(before.id, 0.0), lexical[after.id])
             best[after.id] = max(best.get(after.id, 0.0), lexical[before.id])
     return best
+
+
+def _around(found: Sequence[LiveChunk]) -> dict[str, frozenset[str]]:
+    """The words of each chunk together with those of the chunks around it, of those that were found."""
+    by_version: dict[str, list[LiveChunk]] = {}
+    for chunk in found:
+        by_version.setdefault(parse_source_id(chunk.id)[0], []).append(chunk)
+    return {
+        chunk.id: frozenset().union(
+            *(
+                wording_of(other.text).terms
+                for other in together
+                if other.start <= chunk.end + AROUND_CHARS and other.end >= chunk.start - AROUND_CHARS
+            )
+        )
+        for together in by_version.values()
+        for chunk in together
+    }
 
 
 def are_neighbours(before: LiveChunk, after: LiveChunk) -> bool:
