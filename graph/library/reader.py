@@ -1,6 +1,6 @@
 """Reading the library: collections, documents, live chunks, and the text around a source."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -128,7 +128,6 @@ class Library:
         query = (
             select(
                 chunks,
-                func.substr(versions.c.text, chunks.c.start + 1, chunks.c.end - chunks.c.start).label("text"),
                 versions.c.title,
                 versions.c.lang,
                 versions.c.format,
@@ -137,14 +136,17 @@ class Library:
                 documents.c.source,
             )
             .join(versions, versions.c.id == chunks.c.version_id)
-            .join(documents, documents.c.live_version == versions.c.id)
+            .join(documents, (documents.c.id == versions.c.document_id) & (documents.c.live_version == versions.c.id))
         )
         for key, values in (where or {}).items():
             query = query.where(_filter_column(key).in_(values))
         with self._engine.connect() as connection:
             for batch in batches(list(ids)):
+                stretches = {row.version_id: row for row in connection.execute(_stretches_query(batch))}
                 for row in connection.execute(query.where(chunks.c.id.in_(batch))):
-                    found[row.id] = _live_chunk(row)
+                    if (stretch := stretches.get(row.version_id)) is not None:
+                        text = stretch.text[row.start - stretch.first : row.end - stretch.first]
+                        found[row.id] = _live_chunk(row, text)
         return found
 
     def passages(self, source_ids: Iterable[str]) -> dict[str, str]:
@@ -277,10 +279,23 @@ def _document(row: Row[Any]) -> Document:
     )
 
 
-def _live_chunk(row: Row[Any]) -> LiveChunk:
+def _stretches_query(chunk_ids: Sequence[str]) -> Any:
+    """Each version's text from the first to the last of the chunks: SQLite reads a long text anew for each slice."""
+    stretches = (
+        select(chunks.c.version_id, func.min(chunks.c.start).label("first"), func.max(chunks.c.end).label("last"))
+        .where(chunks.c.id.in_(chunk_ids))
+        .group_by(chunks.c.version_id)
+        .subquery()
+    )
+    text = func.substr(versions.c.text, stretches.c.first + 1, stretches.c.last - stretches.c.first).label("text")
+    found = select(stretches.c.version_id, stretches.c.first, text)
+    return found.join(versions, versions.c.id == stretches.c.version_id)
+
+
+def _live_chunk(row: Row[Any], text: str) -> LiveChunk:
     return LiveChunk(
         id=row.id,
-        text=row.text,
+        text=text,
         start=row.start,
         end=row.end,
         page=row.page,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 import pytest
 
 from graph.library import LiveChunk, Section
-from graph.retrieval.passages import to_passages, widen
+from graph.retrieval.passages import HITS_BEYOND_K, to_passages, widen
 from graph.state.evidence import Passage
 
 TEXT = "One tells. Two goes on.  Three ends it.\n\nFour is far away. Five is further. Six closes."
@@ -43,9 +43,25 @@ def test_overlapping_chunks_are_joined_without_saying_anything_twice() -> None:
 def test_the_better_a_passage_ranks_the_more_neighbours_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graph.retrieval.passages.ROOM_TOKENS", (12, 4))
     first = [chunk("Two goes on."), chunk("One tells."), chunk("Three ends it.")]
-    second = [chunk(c.text, version="e.v") for c in first]
-    found = passages(first[0], second[0], *first[1:], *second[1:], k=2)
-    assert [p["text"] for p in found] == ["One tells. Two goes on.  Three ends it.", "Two goes on."]
+    second = [chunk("Five is further.", version="e.v"), chunk("Six closes.", version="e.v")]
+    found = passages(first[0], second[0], *first[1:], second[1], k=2)
+    assert [p["text"] for p in found] == ["One tells. Two goes on.  Three ends it.", "Five is further."]
+
+
+def test_a_copy_in_another_document_takes_no_place_of_its_own() -> None:
+    copy = chunk("Two goes on.", version="e.v")
+    found = passages(chunk("Two goes on."), copy, chunk("Six closes."), k=2)
+    assert [(p["document"], p["text"]) for p in found] == [("d", "Two goes on."), ("d", "Six closes.")]
+
+
+def test_a_copy_of_what_has_joined_a_passage_takes_no_place_either() -> None:
+    found = passages(chunk("Two goes on."), chunk("One tells."), chunk("One tells.", version="e.v"), k=2)
+    assert [p["text"] for p in found] == ["One tells. Two goes on."]
+
+
+def test_what_differs_in_a_word_is_no_copy() -> None:
+    other = LiveChunk("e.v.0-12", "Two goes out.", 0, 12, None, "", "e", "b.txt", "b", "en", "0")
+    assert [p["document"] for p in passages(chunk("Two goes on."), other)] == ["d", "e"]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +82,7 @@ def test_a_passage_may_be_joined_by_a_hit_that_ranks_a_little_after_the_last_pla
     far = chunk("Six closes.", version="e.v")
     near = chunk("Two goes on.")
     assert [p["text"] for p in passages(near, far, chunk("One tells."), k=1)] == ["One tells. Two goes on."]
-    assert [p["text"] for p in passages(near, *[far] * 8, chunk("One tells."), k=1)] == ["Two goes on."]
+    assert [p["text"] for p in passages(near, *[far] * HITS_BEYOND_K, chunk("One tells."), k=1)] == ["Two goes on."]
 
 
 def test_a_document_removed_between_search_and_reading_is_left_out() -> None:
@@ -108,5 +124,6 @@ def test_passages_that_share_a_sentence_do_not_swallow_each_other(monkeypatch: p
 
 
 def test_passages_of_the_last_ranks_are_widened_in_any_case() -> None:
-    hits = [chunk("Two goes on.", version=f"{name}.v") for name in "abcd"]
-    assert [len(p["text"]) for p in widen(passages(*hits, k=4), around, 0)] == [12, 12, 12, len(TEXT)]
+    words = ["One tells.", "Three ends it.", "Six closes.", "Two goes on."]
+    hits = [chunk(text, version=f"{name}.v") for name, text in zip("abcd", words, strict=True)]
+    assert [p["text"] for p in widen(passages(*hits, k=4), around, 0)] == [*words[:3], TEXT]

@@ -66,6 +66,24 @@ def test_without_vectors_words_and_neighbours_decide() -> None:
     assert [c.id for c, _ in found][1] == beside.id
 
 
+def test_without_vectors_what_was_found_around_a_chunk_speaks_for_it() -> None:
+    query = history_query("黑猫睡在哪里？", [])
+    near, far = chunk("睡在篮子里。", document="d", start=300), chunk("睡在篮子里。", document="e", start=3000)
+    black = [chunk("黑猫很美。", document="d"), chunk("黑猫很美。", document="e")]
+    found = ranked(query, Hit(near, 5.0, None), Hit(far, 5.0, None), *(Hit(cat, 4.0, None) for cat in black))
+    assert found[0][0] == "d"
+    assert found[0][1] > next(score for name, score in found[1:] if name == "e")
+
+
+def test_a_follow_up_to_questions_without_answers_goes_by_its_meaning() -> None:
+    words = Hit(chunk("They lay eggs. Eggs they lay.", document="words"), 9.0, 0.5)
+    meaning = Hit(chunk("Clutches of the wren.", document="meaning"), 5.0, 0.9)
+    alone = history_query("How many eggs do they lay?", ["Where do wrens live?"])
+    answered = history_query("How many eggs do they lay?", ["Where do wrens live?"], ["In hedges."])
+    assert ranked(alone, words, meaning)[0][0] == "meaning"
+    assert ranked(answered, words, meaning)[0][0] == "words"
+
+
 def test_headings_of_the_conversation_lift_and_what_was_said_sinks() -> None:
     wrens = chunk("They lay six eggs.", document="wrens", heading="Wrens")
     owls = chunk("They lay two eggs.", document="owls", heading="Owls")

@@ -15,8 +15,9 @@ def test_full_width_and_case_do_not_matter() -> None:
     assert terms("ＰｙＴｈｏｎ") == terms("python")
 
 
-def test_a_question_is_cjk_when_most_of_its_letters_are() -> None:
+def test_a_question_is_cjk_when_most_of_its_words_are() -> None:
     assert is_cjk("如何安装 pip")
+    assert is_cjk("什么为Merits在NSFNET的角色做好了准备")
     assert not is_cjk("what does 数据 mean in this place")
     assert not is_cjk("")
 
