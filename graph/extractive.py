@@ -22,7 +22,7 @@ from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 from graph.citations import escape_brackets
-from graph.sentences import sentence_spans
+from graph.sentences import LEADS_ON, sentence_spans
 from graph.state.evidence import Passage, SearchQuery
 from graph.terms import is_cjk, terms
 
@@ -37,6 +37,8 @@ LEAST_SHARE = 0.45
 """A further sentence must score at least this share of the best one."""
 LONGEST_LIST = 8
 """Items of a list that an answer keeps together."""
+LONGEST_CODE = 1200
+"""Characters of a block of code that an answer shows whole."""
 SHORTEST = 12
 """Characters below which a sentence is a heading or a fragment."""
 
@@ -98,11 +100,13 @@ class _Sentence:
     """Whether it is an item of a list."""
     is_fragment: bool = False
     """Whether it is too short to say anything without the list that it is of."""
+    code: str = ""
+    """The block of code that it leads to."""
 
     @property
     def opens_list(self) -> bool:
         """Whether what follows belongs to it."""
-        return self.text.endswith((":", "："))
+        return self.text.endswith(LEADS_ON)
 
 
 class ExtractiveChatModel(BaseChatModel):
@@ -177,7 +181,9 @@ def _sentences(passages: Sequence[Passage]) -> list[_Sentence]:
             item = _ITEM.match(text) is not None
             fragment = len(text) < SHORTEST and not is_cjk(text)
             if (item or not fragment) and text.lstrip("# ") not in headings:
-                found.setdefault(text, _Sentence(number, _quotable(text), frozenset(terms(text)), item, fragment))
+                code = _code_behind(passage["text"], end) if text.endswith(LEADS_ON) else ""
+                sentence = _Sentence(number, _quotable(text), frozenset(terms(text)), item, fragment, code)
+                found.setdefault(text, sentence)
     said = [sentence for sentence in found.values() if sentence.found]
     return said if any(not sentence.is_fragment for sentence in said) else _code_lines(passages)
 
@@ -188,6 +194,14 @@ def _prose(text: str) -> Iterator[tuple[int, int]]:
         yield from sentence_spans(text, position, block.start())
         position = block.end()
     yield from sentence_spans(text, position)
+
+
+def _code_behind(text: str, end: int) -> str:
+    """The whole block of code that follows at `end`; "" where there is none, or it is long or cut off."""
+    block = _FENCED.match(text, end + len(text[end:]) - len(text[end:].lstrip()))
+    if block is None or len(block[0]) > LONGEST_CODE:
+        return ""
+    return block[0] if block[0].endswith(f"\n{block[1]}") else ""
 
 
 def _code_lines(passages: Sequence[Passage]) -> list[_Sentence]:
@@ -282,14 +296,16 @@ def _joined(parts: Sequence[range], sentences: Sequence[_Sentence]) -> list[rang
 
 
 def _paragraph(part: range, sentences: Sequence[_Sentence], passages: Sequence[Passage]) -> str:
-    """The sentences of a part, each with its marker; items of a list on lines of their own."""
+    """The sentences of a part, each with its marker; items of a list and code on lines of their own."""
     text = ""
     for i in part:
         sentence = sentences[i]
         listed = sentence.is_item and len(part) > 1
         bullet = "- " if listed and not _NUMBERED.match(sentence.text) else ""
-        after = "" if not text else "\n" if listed and sentences[i - 1].is_item else "\n\n" if listed else " "
+        apart = listed or (text and sentences[i - 1].code)
+        after = "" if not text else "\n" if listed and sentences[i - 1].is_item else "\n\n" if apart else " "
         text += f"{after}{bullet}{sentence.text} [{passages[sentence.passage]['index']}]"
+        text += f"\n\n{sentence.code}" if sentence.code else ""
     return text
 
 

@@ -16,6 +16,8 @@ ABBREVIATIONS = frozenset(
 )
 LOOKAHEAD = 4
 """Characters of a line that tell whether it starts a list item or a fence."""
+LEADS_ON = (":", "：")
+"""What a sentence ends with that leads to what follows: a list, a block of code."""
 BULLETS = ("- ", "* ", "+ ", "• ", "· ", "#", "|", ">", "```", "~~~")
 
 

@@ -1,3 +1,4 @@
+import pytest
 from langchain_core.messages import HumanMessage
 
 from graph.extractive import Evidence, ExtractiveChatModel, extract
@@ -44,11 +45,34 @@ def test_at_most_three_sentences_without_repetition() -> None:
     assert answer.count("in a den") == 1
 
 
-def test_code_blocks_are_not_torn_apart_and_headings_are_not_answers() -> None:
-    text = "Call the fox:\n\n```sh\nfox call --loud\n# the fox\n```\n\nThe fox comes."
+CODE = "```sh\nfox call --loud\n# the fox [2]\n```"
+
+
+def test_a_sentence_that_leads_to_code_comes_with_all_of_it() -> None:
+    answer = extract(evidence("How do I call the fox?", f"Call the fox:\n\n{CODE}\n\nThe fox comes."), MiniLM())
+    assert answer == f"Call the fox: [1]\n\n{CODE}\n\nThe fox comes. [1]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Call the fox.\n\n{CODE}\n\nThe fox comes.",
+        "Call the fox:\n\n```sh\nfox call --loud\n",
+        "Call the fox:\n\n```sh\n" + "fox call --loud\n" * 100 + "```",
+    ],
+    ids=["nothing leads to it", "cut off", "long"],
+)
+def test_code_is_not_torn_apart(text: str) -> None:
     answer = extract(evidence("How do I call the fox?", text), MiniLM())
+    assert answer.startswith("Call the fox")
     assert "```" not in answer
     assert "--loud" not in answer
+
+
+def test_headings_are_not_answers() -> None:
+    data = evidence("How do I call the fox?", "# Call the fox\n\nWhistle, and the fox comes.")
+    data["passages"][0]["heading"] = "Fox > Call the fox"
+    assert extract(data, MiniLM()) == "Whistle, and the fox comes. [1]"
 
 
 def test_a_list_stays_whole_with_the_sentence_that_opens_it() -> None:

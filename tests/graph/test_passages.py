@@ -127,3 +127,13 @@ def test_passages_of_the_last_ranks_are_widened_in_any_case() -> None:
     words = ["One tells.", "Three ends it.", "Six closes.", "Two goes on."]
     hits = [chunk(text, version=f"{name}.v") for name, text in zip("abcd", words, strict=True)]
     assert [p["text"] for p in widen(passages(*hits, k=4), around, 0)] == [*words[:3], TEXT]
+
+
+def test_a_passage_that_ends_with_a_colon_is_widened_by_what_it_leads_to() -> None:
+    text = "Call it:\n\n```\ncall()\n```"
+    leads = LiveChunk("d.v.0-8", "Call it:", 0, 8, None, "", "d", "a.txt", "a", "en", "0")
+
+    def section(ids: Iterable[str]) -> dict[str, Section]:
+        return dict.fromkeys(ids, Section(0, text, [(0, 8), (10, len(text))]))
+
+    assert [p["text"] for p in widen(passages(leads), section, 0)] == [text]
