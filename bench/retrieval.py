@@ -45,7 +45,7 @@ ASKED = ("mtrag_cloud", "mtrag_clapnq", "mtrag_fiqa", "squad2")
 DIMENSIONS = 384
 BATCH = 2000
 """Rows that are indexed at once."""
-FILTERS: dict[str, dict[str, list[str]]] = {"no filter": {}, "format: txt": {"format": ["txt"]}}
+FILTERS: dict[str, dict[str, list[str]]] = {"no filter": {}, "format: text": {"format": ["text"]}}
 
 embed = MiniLM.embed
 

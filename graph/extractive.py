@@ -79,6 +79,7 @@ _NUMBERED = re.compile(r"\d{1,2}[.)]\s")
 _ITEM = re.compile(rf"[-+*•·]\s|{_NUMBERED.pattern}")
 _BULLET = re.compile(r"^(?:[-+*•·]\s+|#+\s+|>\s*|\|\s*)+")
 _FENCED = re.compile(r"^(`{3,}|~{3,}).*?(?:^\1|\Z)", re.MULTILINE | re.DOTALL)
+_BLANK = re.compile(r"\s*")
 _UNDER_HEAD = re.compile(r"[ \t]*\n[ \t]*\|?(?:[ \t]*:?-{2,}:?[ \t]*\|)+")
 _PIECE = re.compile(r"\s*\S+\s*?|\s+", re.S)
 
@@ -104,7 +105,7 @@ class _Sentence:
     """The block of code that it leads to."""
 
     @property
-    def opens_list(self) -> bool:
+    def leads_on(self) -> bool:
         """Whether what follows belongs to it."""
         return self.text.endswith(LEADS_ON)
 
@@ -198,7 +199,8 @@ def _prose(text: str) -> Iterator[tuple[int, int]]:
 
 def _code_behind(text: str, end: int) -> str:
     """The whole block of code that follows at `end`; "" where there is none, or it is long or cut off."""
-    block = _FENCED.match(text, end + len(text[end:]) - len(text[end:].lstrip()))
+    blank = _BLANK.match(text, end)
+    block = _FENCED.match(text, blank.end() if blank else end)
     if block is None or len(block[0]) > LONGEST_CODE:
         return ""
     return block[0] if block[0].endswith(f"\n{block[1]}") else ""
@@ -275,7 +277,7 @@ def _choose(sentences: Sequence[_Sentence], scores: Sequence[float]) -> list[ran
 def _end_of_list(sentences: Sequence[_Sentence], first: int) -> int:
     """The index behind a sentence and the list that it opens; of a list too long to be read, the sentence alone."""
     end = first + 1
-    if not sentences[first].opens_list:
+    if not sentences[first].leads_on:
         return end
     while end < len(sentences) and sentences[end].is_item and sentences[end].passage == sentences[first].passage:
         end += 1

@@ -22,31 +22,32 @@ from graph.resources import open_resources
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.passages import ROOM_TOKENS
 from graph.retrieval.query import history_query
-from graph.retrieval.ranking import HYBRID, Weights
+from graph.retrieval.ranking import HYBRID, WORDS_ALONE, Weights
 from graph.retrieval.tokenizer import count_tokens
 from graph.settings import Settings
 from graph.state.evidence import Passage
 from ingest.chunking import MAX_TOKENS
 
 NAMES = ("xquad_en", "squad2", "xquad_zh")
-PLAIN = replace(HYBRID, sentence=0.0, pairs=0.0, document=0.0)
-SAME = (MAX_TOKENS,) * 3
+ONE_CHUNK = (MAX_TOKENS,) * 3
 """Room for no more than a chunk: neighbours are not joined."""
-COMBINATIONS: dict[int, list[tuple[Weights, tuple[int, ...]]]] = {
-    100: [(HYBRID, ROOM_TOKENS)],
+PLAIN = {"sentence": 0.0, "pairs": 0.0, "document": 0.0}
+COMBINATIONS: dict[int, list[tuple[dict[str, float], tuple[int, ...]]]] = {
+    100: [({}, ROOM_TOKENS)],
     MAX_TOKENS: [
-        (HYBRID, ROOM_TOKENS),
-        (HYBRID, SAME),
-        (HYBRID, (240, 240, 240)),
-        (HYBRID, (400, 400, 400)),
+        ({}, ROOM_TOKENS),
+        ({}, ONE_CHUNK),
+        ({}, (240, 240, 240)),
+        ({}, (400, 400, 400)),
         (PLAIN, ROOM_TOKENS),
-        (replace(HYBRID, dense=0.3), ROOM_TOKENS),
-        (replace(HYBRID, dense=1.1), ROOM_TOKENS),
+        ({"dense": 0.3}, ROOM_TOKENS),
+        ({"dense": 1.1}, ROOM_TOKENS),
+        ({"around": 0.0}, ROOM_TOKENS),
     ],
-    160: [(HYBRID, ROOM_TOKENS)],
-    200: [(HYBRID, ROOM_TOKENS), (HYBRID, (400, 400, 400))],
+    160: [({}, ROOM_TOKENS)],
+    200: [({}, ROOM_TOKENS), ({}, (400, 400, 400))],
 }
-"""Most tokens of a chunk -> weights of the order, and room in tokens of the first passages."""
+"""Most tokens of a chunk -> what is changed in the weights of the order, and room in tokens of the first passages."""
 K = 5
 BUDGET = 500
 
@@ -57,8 +58,10 @@ async def main() -> None:
     parser.add_argument("sets", type=Path)
     parser.add_argument("--questions", type=int, default=2000, help="at most so many of each set")
     arguments = parser.parse_args()
-    print("| set | chunk | vectors | sentence, pairs, document | room | first | of 3 | of 5 | in 500 | tokens of 3 |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    columns = ("set", "chunk", "vectors", "sentence, pairs, document, around", "room")
+    measures = ("first", "of 3", "of 5", "in 500", "tokens of 3")
+    print("| " + " | ".join((*columns, *measures)) + " |")
+    print("|---" * 10 + "|")
     for name in NAMES:
         articles = lines(arguments.sets / f"articles/{name}.docs.jsonl")
         rows = [Row(row["id"], row["title"], row["text"]) for row in articles]
@@ -70,11 +73,13 @@ async def main() -> None:
                 with patch.multiple("ingest.chunking", MAX_TOKENS=tokens, LEAD_TOKENS=tokens // 2):
                     index_rows(settings, DEFAULT_COLLECTION, rows)
                 async with open_resources(settings) as resources:
-                    for weights, room in combinations:
-                        if name.endswith("zh") and weights is not HYBRID:
-                            continue  # ordered by words alone, whatever these weights say
+                    for change, room in combinations:
+                        usual = WORDS_ALONE if name.endswith("zh") else HYBRID
+                        weights = replace(usual, **change)
+                        if change and not any(getattr(usual, part) for part in change):
+                            continue  # what is changed counts for nothing in this set
                         found = measure(resources.retriever, asked[: arguments.questions], weights, room)
-                        rest = f"{weights.sentence}, {weights.pairs}, {weights.document}"
+                        rest = f"{weights.sentence}, {weights.pairs}, {weights.document}, {weights.around}"
                         cells = [name, tokens, weights.dense, rest, ", ".join(map(str, room)), *found]
                         print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
@@ -84,7 +89,7 @@ def measure(retriever: Retriever, asked: list[dict[str, Any]], weights: Weights,
     first = three = five = within = 0
     tokens = 0
     with (
-        patch("graph.retrieval.ranking.HYBRID", weights),
+        patch.multiple("graph.retrieval.ranking", HYBRID=weights, WORDS_ALONE=weights),
         patch("graph.retrieval.passages.ROOM_TOKENS", room),
     ):
         for row in asked:

@@ -142,8 +142,11 @@ class Library:
             query = query.where(_filter_column(key).in_(values))
         with self._engine.connect() as connection:
             for batch in batches(list(ids)):
-                stretches = {row.version_id: row for row in connection.execute(_stretches_query(batch))}
-                for row in connection.execute(query.where(chunks.c.id.in_(batch))):
+                rows = connection.execute(query.where(chunks.c.id.in_(batch))).all()
+                texts = _stretches_query([row.id for row in rows])
+                stretches = {row.version_id: row for row in connection.execute(texts)}
+                for row in rows:
+                    # Another process may have removed a version since the statement before.
                     if (stretch := stretches.get(row.version_id)) is not None:
                         text = stretch.text[row.start - stretch.first : row.end - stretch.first]
                         found[row.id] = _live_chunk(row, text)

@@ -133,6 +133,11 @@ class LiveChunk:
     lang: str
     doc_sha256: str
 
+    @property
+    def version(self) -> str:
+        """The id of the document's version that it is a slice of."""
+        return parse_source_id(self.id)[0]
+
 
 @dataclass(frozen=True)
 class Section:

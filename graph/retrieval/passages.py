@@ -46,11 +46,9 @@ class _Stretch:
 
     def has(self, chunk: LiveChunk) -> bool:
         """Whether these say the same as a chunk out of another document."""
-        if _version_of(chunk) == _version_of(self.chunks[0]):
+        if chunk.version == self.chunks[0].version:
             return False
-        pairs = wording_of(chunk.text).pairs
-        mine = [wording_of(own.text).pairs for own in self.chunks]
-        return any(len(pairs & own) >= SAME * len(pairs | own) for own in mine)
+        return any(_is_copy(chunk.text, own.text) for own in self.chunks)
 
     def add(self, chunk: LiveChunk) -> None:
         self.chunks = sorted([*self.chunks, chunk], key=_start)
@@ -59,7 +57,7 @@ class _Stretch:
     def id(self) -> str:
         """The source id of the whole stretch."""
         first, last = self.chunks[0], self.chunks[-1]
-        return f"{_version_of(first)}.{first.start}-{last.end}"
+        return f"{first.version}.{first.start}-{last.end}"
 
 
 def to_passages(hits: Sequence[tuple[LiveChunk, float]], k: int, read_texts: ReadTexts) -> list[Passage]:
@@ -162,12 +160,14 @@ def _joined(chunks: Sequence[LiveChunk]) -> str:
     return "".join(parts) + chunks[-1].text
 
 
-def _version_of(chunk: LiveChunk) -> str:
-    return parse_source_id(chunk.id)[0]
+def _is_copy(text: str, other: str) -> bool:
+    """Whether two texts have nearly all their word pairs in common; texts without any are compared as they are."""
+    pairs, others = wording_of(text).pairs, wording_of(other).pairs
+    return len(pairs & others) >= SAME * len(pairs | others) if pairs or others else text == other
 
 
 def _place(chunk: LiveChunk) -> tuple[str, int | None, str]:
-    return _version_of(chunk), chunk.page, chunk.heading
+    return chunk.version, chunk.page, chunk.heading
 
 
 def _passage(index: int, stretch: _Stretch, texts: Mapping[str, str]) -> Passage:

@@ -45,6 +45,11 @@ def with_rewrite(query: SearchQuery, rewrite: str) -> SearchQuery:
     return {**query, "text": rewrite, "terms": weights, "texts": [*query["texts"], (rewrite, 1.0)]}
 
 
+def is_follow_up(query: SearchQuery) -> bool:
+    """Whether the question was asked after others, or was reworded: more than its own text is searched for."""
+    return len(query["texts"]) > 1
+
+
 def is_dependent(question: str) -> bool:
     """Whether a question seems to lean on what was said before: an "And …", a pronoun, or hardly a word of its own."""
     if question.lower().startswith(OPENINGS):

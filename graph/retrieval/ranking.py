@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import pairwise
 
-from graph.library import LiveChunk, parse_source_id
+from graph.library import LiveChunk
+from graph.retrieval.query import is_follow_up
 from graph.retrieval.topics import Topics
 from graph.retrieval.wording import share, wording_of
 from graph.state.evidence import SearchQuery
@@ -58,7 +59,7 @@ HYBRID = Weights(lexical=1.0, dense=0.7, sentence=0.8, pairs=0.6, document=0.2, 
 """More weight for the meaning suits loose talk (MTRAG) better, less of it manuals."""
 WITHOUT_ANSWERS = replace(HYBRID, dense=3.0, sentence=0.4, pairs=0.3)
 """For a follow-up after questions whose answers are not known: only the meaning tells what the talk is about (MTRAG:
-R@5 .363 with these, .310 with `HYBRID`). Where answers are known, this much of the meaning loses more than it finds."""
+R@5 .361 with these, .310 with `HYBRID`). Where answers are known, this much of the meaning loses more than it finds."""
 WORDS_ALONE = Weights(lexical=1.0, dense=0.0, sentence=0.55, pairs=0.3, document=0.5, neighbour=0.1, around=1.5)
 """For questions that the embedding cannot read."""
 
@@ -111,8 +112,7 @@ def rank(
 
 
 def _weights(query: SearchQuery) -> Weights:
-    is_follow_up = len(query["texts"]) > 1
-    return WITHOUT_ANSWERS if is_follow_up and not query["answers"] else HYBRID
+    return WITHOUT_ANSWERS if is_follow_up(query) and not query["answers"] else HYBRID
 
 
 def _documents(hits: Sequence[Hit], lexical: Mapping[str, float]) -> dict[str, float]:
@@ -126,7 +126,7 @@ def _documents(hits: Sequence[Hit], lexical: Mapping[str, float]) -> dict[str, f
 def _neighbours(hits: Sequence[Hit], lexical: Mapping[str, float]) -> dict[str, float]:
     """The better lexical score of the two chunks beside each one, of those that were found."""
     best: dict[str, float] = {}
-    order = sorted((hit.chunk for hit in hits), key=lambda chunk: (parse_source_id(chunk.id)[0], chunk.start))
+    order = sorted((hit.chunk for hit in hits), key=lambda chunk: (chunk.version, chunk.start))
     for before, after in pairwise(order):
         if are_neighbours(before, after):
             best[before.id] = max(best.get(before.id, 0.0), lexical[after.id])
@@ -138,7 +138,7 @@ def _around(found: Sequence[LiveChunk]) -> dict[str, frozenset[str]]:
     """The words of each chunk together with those of the chunks around it, of those that were found."""
     by_version: dict[str, list[LiveChunk]] = {}
     for chunk in found:
-        by_version.setdefault(parse_source_id(chunk.id)[0], []).append(chunk)
+        by_version.setdefault(chunk.version, []).append(chunk)
     return {
         chunk.id: frozenset().union(
             *(
@@ -154,5 +154,4 @@ def _around(found: Sequence[LiveChunk]) -> dict[str, frozenset[str]]:
 
 def are_neighbours(before: LiveChunk, after: LiveChunk) -> bool:
     """Whether one chunk follows the other in its document, with no more than white space between them."""
-    same = parse_source_id(before.id)[0] == parse_source_id(after.id)[0]
-    return same and after.start > before.start and after.start - before.end <= GAP_CHARS
+    return before.version == after.version and after.start > before.start and after.start - before.end <= GAP_CHARS

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graph.library import LiveChunk
+from graph.retrieval.query import is_follow_up
 from graph.retrieval.ranking import Hit
 from graph.retrieval.wording import share, wording_of
 from graph.state.evidence import SearchQuery
@@ -76,10 +77,8 @@ def judge(
     lead = ranked[0][1] - (ranked[1][1] if len(ranked) > 1 else 0.0)
     found += calibration.lead * lead + calibration.meaning * max(similarities, default=0.0) + calibration.bias
     confidence = 1 / (1 + math.exp(-found))
-    follows_up = len(query["texts"]) > 1
-    return Sufficiency(
-        confidence, confidence >= (calibration.threshold_follow_up if follows_up else calibration.threshold)
-    )
+    least = calibration.threshold_follow_up if is_follow_up(query) else calibration.threshold
+    return Sufficiency(confidence, confidence >= least)
 
 
 def _evidence(weights: Mapping[str, float], chunk: LiveChunk, best_lexical: float, calibration: Calibration) -> float:

@@ -1,8 +1,9 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from graph.errors import CollectionNotFound, DocumentNotFound, IndexMismatch, IndexUnusable, SourceNotFound
 from graph.library import Chunk, Collection, LibraryWriter
@@ -125,6 +126,43 @@ def test_filters_select_by_metadata(library: LibraryWriter, collection: Collecti
     found = library.live_chunks(ids, {"lang": ["zh"]})
     assert [chunk.source for chunk in found.values()] == ["b.txt"]
     assert len(library.live_chunks(ids, {"source": ["a.txt", "b.txt"]})) == 2
+
+
+def test_chunks_of_one_version_are_its_slices_in_code_points(library: LibraryWriter, collection: Collection) -> None:
+    words = "猫在这里睡觉。 🦊🦊 sleep. Ein Fuchs. 完。"
+    spans = [(0, 7), (8, 17), (11, 28), (29, 31)]
+    ids = []
+    for source in ("a.txt", "b.txt"):
+        new = replace(version(source, words), chunks=[Chunk(start, end) for start, end in spans])
+        ids += [chunk.id for chunk in library.stage(collection, new)[1]]
+    library.publish()
+    found = library.live_chunks(ids[1:])
+    assert set(found) == set(ids[1:])
+    assert {chunk.text for chunk in found.values()} == {words[start:end] for start, end in spans}
+    assert all(chunk.text == words[chunk.start : chunk.end] for chunk in found.values())
+
+
+def test_chunks_are_found_by_keys_however_many_documents_there_are(
+    library: LibraryWriter, collection: Collection
+) -> None:
+    library.stage(collection, version("a.txt", FOX))
+    library.publish()
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(library._engine, "before_cursor_execute", note)
+    assert library.live_chunks(_ids(library), {"lang": ["en"]})
+    event.remove(library._engine, "before_cursor_execute", note)
+    statements = [(statement, parameters) for statement, parameters in asked if "FROM chunks" in statement]
+    assert len(statements) >= 2
+    with library._engine.connect() as connection:
+        for statement, parameters in statements:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            steps = [step.detail for step in plan]
+            assert not [step for step in steps if step.startswith(("SCAN chunks", "SCAN versions", "SCAN documents"))]
+            assert [step for step in steps if step.startswith("SEARCH chunks")]
 
 
 def test_a_library_of_a_newer_citestream_is_refused(tmp_path: Path) -> None:

@@ -123,6 +123,12 @@ def test_passages_that_share_a_sentence_do_not_swallow_each_other(monkeypatch: p
     assert found[1]["text"] == TEXT[TEXT.index("Two") :]
 
 
+def test_answers_of_one_word_are_no_copies_of_one_another() -> None:
+    hits = [LiveChunk(f"{d}.v.0-{len(t)}", t, 0, len(t), None, "", d, "a", "a", "en", "0")
+            for d, t in (("d", "Yes."), ("e", "No."), ("f", "Yes."))]  # fmt: skip
+    assert [(p["document"], p["text"]) for p in passages(*hits)] == [("d", "Yes."), ("e", "No.")]
+
+
 def test_passages_of_the_last_ranks_are_widened_in_any_case() -> None:
     words = ["One tells.", "Three ends it.", "Six closes.", "Two goes on."]
     hits = [chunk(text, version=f"{name}.v") for name, text in zip("abcd", words, strict=True)]
