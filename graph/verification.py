@@ -24,7 +24,7 @@ FOUND_FROM = 0.75
 """A claim without a marker gets one where a passage supports it so well: .84 of BEGIN's supported claims, .11 of the
 others (bench/quality/support.py)."""
 FEWEST_TERMS = 3
-"""Terms below which a claim says too little to be looked for, as "Yes." or "In short:" do."""
+"""Terms below which a claim says too little to be looked for, as "Yes." or "In short:" do; a block of code may."""
 MISSING_FACTOR = 0.59
 """Keeps what differs in a number, a name or a negation below SUPPORTED_FROM, however much of it is there."""
 WIDEN_GAIN = 0.1
@@ -63,7 +63,7 @@ def cite(claim: Claim, passages: Sequence[Passage], idf: Idf) -> list[Citation]:
 
 def find_citation(claim: Claim, passages: Sequence[Passage], idf: Idf) -> list[Citation]:
     """The citation that a claim without a marker should have: of the passage that supports it best, if one does."""
-    if len(set(terms(claim.text))) < FEWEST_TERMS:
+    if len(set(terms(claim.text))) < FEWEST_TERMS and not _FENCE_LINE.match(claim.text):
         return []
     findings = [(verify(claim.text, passage, idf), passage) for passage in passages]
     best = max(findings, key=lambda pair: pair[0].support, default=None)

@@ -139,7 +139,6 @@ class _Answer:
     def __init__(self, passages: Sequence[Passage], words: _Words, free: bool) -> None:
         """`free`: a language model writes, in words and with markers of its own; else passages are quoted."""
         self._parser = CitationParser(sources=len(passages), style="any" if free else "plain")
-        self._free = free
         self._passages = passages
         self._words = words
         self._think = ThinkParser()
@@ -197,7 +196,7 @@ class _Answer:
                 emit("citation", citation)
 
     def _cite(self, claim: Claim) -> list[Citation]:
-        if self._free and not claim.markers:
+        if not claim.markers:
             return find_citation(claim, self._passages, self._words)
         return cite(claim, self._passages, self._words)
 

@@ -13,10 +13,11 @@ from graph.models import open_chat_model
 from graph.resources import Resources
 from graph.retrieval.embeddings import MiniLM
 from graph.retrieval.hybrid import Found
+from graph.retrieval.writer import open_writer
 from graph.settings import Settings
 from graph.state.context import TurnContext
 from tests.graph.asking import FOX, ask, openai
-from tests.graph.conftest import OpenWith
+from tests.graph.conftest import OpenWith, version
 from tests.upstream import ANSWER, STANDALONE, Upstream
 
 STEPS = [
@@ -40,6 +41,24 @@ async def test_a_question_is_answered_with_sources_first_and_every_sentence_cite
             document = texts[citation["source_id"].split(".")[0]]
             assert document[citation["span"]["start"] : citation["span"]["end"]] == citation["quote"]
             assert citation["verified"] == "exact"
+
+
+@pytest.mark.parametrize("code", ["zebra --quick --daemon /var/lib/zebra\nzebra --status", "zebra -q"])
+async def test_a_block_of_code_is_proved_like_the_sentence_that_leads_to_it(
+    index: Settings, open_with: OpenWith, code: str
+) -> None:
+    block = f"```sh\n{code}\n```"
+    with open_writer(index) as writer:
+        writer.begin("default", chunker="test/1")
+        writer.put(version("zebra.md", f"To start the zebra daemon in quick mode, use this command:\n\n{block}\n"))
+        writer.publish()
+    async with open_with() as resources:
+        run = await ask(resources, "How do I start the zebra daemon in quick mode?")
+        assert run.answer.startswith(f"To start the zebra daemon in quick mode, use this command: [1]\n\n{block}")
+        assert run.output["turn"]["grounding"] == "full"
+        found = [citation for citation in run.of("citation") if citation["origin"] == "found"]
+        assert [(c["verified"], code in c["quote"]) for c in found] == [("exact", True)]
+        assert run.answer[found[0]["answer"]["start"] : found[0]["answer"]["end"]] == block
 
 
 async def test_what_the_documents_do_not_hold_is_not_answered(open_with: OpenWith) -> None:
