@@ -5,6 +5,7 @@ brackets, then white space (Latin) or anything (CJK). Abbreviations, initials an
 Every result is a slice of the text as given.
 """
 
+import re
 from collections.abc import Iterator
 
 CJK_ENDS = frozenset("。！？；｡")
@@ -18,6 +19,7 @@ LOOKAHEAD = 4
 """Characters of a line that tell whether it starts a list item or a fence."""
 LEADS_ON = (":", "：")
 """What a sentence ends with that leads to what follows: a list, a block of code."""
+_MAY_END = re.compile(f"[{''.join(sorted(CJK_ENDS | LATIN_ENDS))}\n]")
 BULLETS = ("- ", "* ", "+ ", "• ", "· ", "#", "|", ">", "```", "~~~")
 
 
@@ -40,8 +42,9 @@ def sentence_end(text: str, start: int, *, final: bool) -> int | None:
     """
     position = start
     length = len(text)
-    while position < length:
-        char = text[position]
+    while (found := _MAY_END.search(text, position)) is not None:
+        position = found.start()
+        char = found.group()
         if char in CJK_ENDS:
             stop = _after_closers(text, position + 1, length)
             return stop if final or stop < length else None

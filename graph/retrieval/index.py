@@ -41,6 +41,7 @@ class DenseIndex:
         path = f"{data_dir / FOLDER}/." if alternate else str(data_dir / FOLDER)
         self._client: Any = chromadb.PersistentClient(path, settings=ChromaSettings(anonymized_telemetry=False))
         self._stores: dict[str, Chroma] = {}
+        self._collections: dict[str, Any] = {}
 
     def reopened(self) -> "DenseIndex":
         """A fresh view of the same folder, which sees what another process has written; close the old one after."""
@@ -49,6 +50,7 @@ class DenseIndex:
     def close(self) -> None:
         """Free what the client holds."""
         self._stores.clear()
+        self._collections.clear()
         self._client.close()
 
     def add(self, collection: str, ids: list[str], texts: list[str], metadatas: list[dict[str, Any]]) -> None:
@@ -66,16 +68,17 @@ class DenseIndex:
         """Forget a whole collection."""
         self._store(collection).delete_collection()
         self._stores.pop(collection, None)
+        self._collections.pop(collection, None)
 
     def search(self, collection: str, vector: NDArray[np.float32], k: int) -> dict[str, float]:
         """Cosine similarity (-1..1) of the `k` nearest chunks, by id."""
         try:
-            found = self._store(collection).similarity_search_by_vector_with_relevance_scores(vector.tolist(), k)
+            found = self._vectors(collection).query([vector.tolist()], n_results=k, include=["distances"])
         except (ChromaError, ValueError) as exc:
             raise IndexUnusable(
                 "the index cannot be searched. Run `citestream index stats` to see whether it opens, and ingest again."
             ) from exc
-        return {document.id: 1 - distance for document, distance in found if document.id is not None}
+        return {name: 1 - distance for name, distance in zip(found["ids"][0], found["distances"][0], strict=True)}
 
     def count(self, collection: str) -> int:
         """Chunks stored in a collection."""
@@ -90,3 +93,10 @@ class DenseIndex:
                 collection_configuration=CONFIGURATION,
             )
         return self._stores[collection]
+
+    def _vectors(self, collection: str) -> Any:
+        """Chroma's own collection. LangChain's search reads texts and metadata too, which the library has."""
+        if collection not in self._collections:
+            self._store(collection)
+            self._collections[collection] = self._client.get_collection(collection, embedding_function=None)
+        return self._collections[collection]

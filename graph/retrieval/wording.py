@@ -2,11 +2,11 @@
 
 from collections.abc import Container, Mapping
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple, TypeVar
 
 from graph.sentences import sentence_spans
-from graph.terms import sequence, terms
+from graph.terms import sequence_of, terms_of, words
 
 Word = TypeVar("Word", str, tuple[str, str])
 
@@ -25,8 +25,10 @@ class Wording(NamedTuple):
 @lru_cache(KEPT)
 def wording_of(text: str) -> Wording:
     """The words of a chunk, which comes up again and again."""
-    sentences = tuple(frozenset(terms(text[start:end])) for start, end in sentence_spans(text))
-    return Wording(frozenset().union(*sentences), sentences, frozenset(pairwise(sequence(text))))
+    said = [words(text[start:end]) for start, end in sentence_spans(text)]
+    sentences = tuple(frozenset(terms_of(sentence)) for sentence in said)
+    pairs = frozenset(pairwise(sequence_of(chain.from_iterable(said))))
+    return Wording(frozenset().union(*sentences), sentences, pairs)
 
 
 def share(weights: Mapping[Word, float], found: Container[Word]) -> float:

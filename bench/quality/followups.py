@@ -1,0 +1,115 @@
+"""Is the right passage found for a question that leans on what was said before? By what of the talk is searched for.
+
+CANARD's histories have answers, MTRAG's have none; both come with the question as a person rewrote it.
+Usage: python -m bench.quality.followups SETS [--data FOLDER]
+"""
+
+import argparse
+import math
+import tempfile
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import anyio
+
+from bench.quality.sets import lines, rows
+from citestream.evaluate.indexing import index_rows
+from citestream.evaluate.questions import Row
+from graph.resources import open_resources
+from graph.retrieval.hybrid import Retriever
+from graph.retrieval.query import history_query
+from graph.retrieval.ranking import HYBRID, WITHOUT_ANSWERS, Weights
+from graph.settings import Settings
+from graph.state.evidence import SearchQuery
+
+K = 5
+TOP_K = 10
+"""Passages asked for; several of one row count once."""
+WITH_ANSWERS = ("canard",)
+WITHOUT = ("mtrag_clapnq", "mtrag_cloud", "mtrag_fiqa")
+WEIGHTS: dict[str, Weights] = {
+    "as for a first question": HYBRID,
+    **{f"dense {dense}": replace(WITHOUT_ANSWERS, dense=dense) for dense in (1.5, 3.0, 5.0)},
+    "dense 3.0, neither sentence nor pairs": replace(WITHOUT_ANSWERS, sentence=0.0, pairs=0.0),
+}
+"""Of follow-ups whose earlier answers are not known; `dense 3.0` is what is in use."""
+
+
+async def main() -> None:
+    """Index each set's passages, ask in several ways, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sets", type=Path)
+    parser.add_argument("--data", type=Path, help="keep the indexes in this folder, and use those that are there")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() if arguments.data is None else nullcontext(arguments.data) as folder:
+        settings = Settings.load(data_dir=Path(folder))
+        for name in (*WITH_ANSWERS, *WITHOUT):
+            if not (Path(folder) / f"{name}.done").exists():
+                passages = [row for row in rows(arguments.sets / f"corpora/{name}.parquet") if row["text"].strip()]
+                index_rows(settings, name, [Row(row["id"], row["title"] or "", row["text"]) for row in passages])
+                (Path(folder) / f"{name}.done").touch()
+        print(f"| sets | searched for | R@{K} | nDCG@{K} | questions |\n|---|---|---|---|---|")
+        async with open_resources(settings) as resources:
+            for names in (WITH_ANSWERS, WITHOUT):
+                asked = {name: list(lines(arguments.sets / f"open/{name}.jsonl")) for name in names}
+                for how, ask in WAYS.items():
+                    for weighed, weights in (WEIGHTS if names == WITHOUT and how == USUAL else {"": HYBRID}).items():
+                        found = measure(resources.retriever, asked, ask, weights)
+                        print(f"| {', '.join(names)} | {how} {weighed} | {found} |", flush=True)
+
+
+def alone(row: dict[str, Any]) -> SearchQuery:
+    """The question as if it were the first one."""
+    return history_query(row["question"], [])
+
+
+def with_questions(row: dict[str, Any]) -> SearchQuery:
+    """The question and the questions before it."""
+    return history_query(row["question"], said(row, "user"))
+
+
+def with_talk(row: dict[str, Any]) -> SearchQuery:
+    """What the graph searches for: the questions before it, and what their answers were about."""
+    return history_query(row["question"], said(row, "user"), said(row, "assistant"))
+
+
+def rewritten(row: dict[str, Any]) -> SearchQuery:
+    """The question as a person rewrote it."""
+    return history_query(row.get("rewrite") or row["question"], [])
+
+
+USUAL = "the question and the talk"
+WAYS = {
+    "the question alone": alone,
+    "the question and earlier questions": with_questions,
+    USUAL: with_talk,
+    "a person's rewrite": rewritten,
+}
+
+
+def said(row: dict[str, Any], role: str) -> list[str]:
+    """What one side said before the question, oldest first."""
+    return [message["text"] for message in row.get("history", []) if message["role"] == role]
+
+
+def measure(retriever: Retriever, asked: dict[str, list[dict[str, Any]]], ask: Any, weights: Weights) -> str:
+    """Ask the questions of all sets; cells of recall, nDCG and the number of questions."""
+    recalls, gains = [], []
+    with patch("graph.retrieval.ranking.WITHOUT_ANSWERS", weights):
+        for name, questions in asked.items():
+            for row in questions:
+                passages = retriever.search(ask(row), [name], k=TOP_K, where={}).passages
+                ranked = list(dict.fromkeys(passage["source"] for passage in passages))[:K]
+                gold = set(row["gold"])
+                recalls.append(len(gold.intersection(ranked)) / len(gold))
+                gain = sum(1 / math.log2(rank + 2) for rank, source in enumerate(ranked) if source in gold)
+                gains.append(gain / sum(1 / math.log2(rank + 2) for rank in range(min(len(gold), K))))
+    n = len(recalls)
+    return f"{sum(recalls) / n:.3f} | {sum(gains) / n:.3f} | {n}"
+
+
+if __name__ == "__main__":
+    anyio.run(main)
