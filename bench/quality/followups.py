@@ -1,7 +1,7 @@
 """Is the right passage found for a question that leans on what was said before? By what of the talk is searched for.
 
 CANARD's histories have answers, MTRAG's have none; both come with the question as a person rewrote it.
-Usage: python -m bench.quality.followups SETS [--data FOLDER]
+Usage: python -m bench.quality.followups SETS [--data FOLDER] [--only NAME …] [--chunk TOKENS]
 """
 
 import argparse
@@ -15,15 +15,16 @@ from unittest.mock import patch
 
 import anyio
 
-from bench.quality.sets import lines, rows
+from bench.quality.sets import lines
 from citestream.evaluate.indexing import index_rows
-from citestream.evaluate.questions import Row
+from citestream.evaluate.questions import read_rows
 from graph.resources import open_resources
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.query import history_query
 from graph.retrieval.ranking import HYBRID, WITHOUT_ANSWERS, Weights
 from graph.settings import Settings
 from graph.state.evidence import SearchQuery
+from ingest.chunking import MAX_TOKENS
 
 K = 5
 TOP_K = 10
@@ -43,22 +44,27 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", type=Path)
     parser.add_argument("--data", type=Path, help="keep the indexes in this folder, and use those that are there")
+    parser.add_argument("--only", nargs="+", default=[*WITH_ANSWERS, *WITHOUT], help="names of sets")
+    parser.add_argument("--chunk", type=int, default=MAX_TOKENS, help="most tokens of a chunk")
     arguments = parser.parse_args()
+    only, chunk = set(arguments.only), arguments.chunk
     with tempfile.TemporaryDirectory() if arguments.data is None else nullcontext(arguments.data) as folder:
         settings = Settings.load(data_dir=Path(folder))
-        for name in (*WITH_ANSWERS, *WITHOUT):
+        for name in sorted(only):
             if not (Path(folder) / f"{name}.done").exists():
-                passages = [row for row in rows(arguments.sets / f"corpora/{name}.parquet") if row["text"].strip()]
-                index_rows(settings, name, [Row(row["id"], row["title"] or "", row["text"]) for row in passages])
+                with patch.multiple("ingest.chunking", MAX_TOKENS=chunk, LEAD_TOKENS=chunk // 2):
+                    index_rows(settings, name, read_rows(arguments.sets / f"corpora/{name}.parquet"))
                 (Path(folder) / f"{name}.done").touch()
         print(f"| sets | searched for | R@{K} | nDCG@{K} | questions |\n|---|---|---|---|---|")
         async with open_resources(settings) as resources:
             for names in (WITH_ANSWERS, WITHOUT):
-                asked = {name: list(lines(arguments.sets / f"open/{name}.jsonl")) for name in names}
+                asked = {name: list(lines(arguments.sets / f"open/{name}.jsonl")) for name in names if name in only}
+                if not asked:
+                    continue
                 for how, ask in WAYS.items():
                     for weighed, weights in (WEIGHTS if names == WITHOUT and how == USUAL else {"": HYBRID}).items():
                         found = measure(resources.retriever, asked, ask, weights)
-                        print(f"| {', '.join(names)} | {how} {weighed} | {found} |", flush=True)
+                        print(f"| {', '.join(asked)} | {how} {weighed} | {found} |", flush=True)
 
 
 def alone(row: dict[str, Any]) -> SearchQuery:

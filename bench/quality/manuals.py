@@ -37,7 +37,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "the last passages have no surroundings": {f"{PASSAGES}.LAST_ROOM_TOKENS": 0},
     "8 ranks beyond the last join": {f"{PASSAGES}.HITS_BEYOND_K": 8},
     "no topics": {f"{RANKING}.TOPIC": 0.0},
-    "vectors count 1.1": {f"{RANKING}.HYBRID": replace(HYBRID, dense=1.1)},
+    **{f"vectors count {dense}": {f"{RANKING}.HYBRID": replace(HYBRID, dense=dense)} for dense in (0.3, 1.1, 1.6, 2.2)},
     "vectors count 3 in follow-ups": {f"{RANKING}._weights": weights_of_loose_talk},
     "Chinese without `around`": {f"{RANKING}.WORDS_ALONE": replace(WORDS_ALONE, around=0.0)},
 }
