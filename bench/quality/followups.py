@@ -7,7 +7,8 @@ Usage: python -m bench.quality.followups SETS [--data FOLDER] [--only NAME …] 
 import argparse
 import math
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from citestream.evaluate.questions import read_rows
 from graph.resources import open_resources
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.query import history_query
-from graph.retrieval.ranking import HYBRID, WITHOUT_ANSWERS, Weights
+from graph.retrieval.ranking import HYBRID, WITHOUT_ANSWERS
 from graph.settings import Settings
 from graph.state.evidence import SearchQuery
 from ingest.chunking import MAX_TOKENS
@@ -31,12 +32,10 @@ TOP_K = 10
 """Passages asked for; several of one row count once."""
 WITH_ANSWERS = ("canard",)
 WITHOUT = ("mtrag_clapnq", "mtrag_cloud", "mtrag_fiqa")
-WEIGHTS: dict[str, Weights] = {
-    "as for a first question": HYBRID,
-    **{f"dense {dense}": replace(WITHOUT_ANSWERS, dense=dense) for dense in (1.5, 3.0, 5.0)},
-    "dense 3.0, neither sentence nor pairs": replace(WITHOUT_ANSWERS, sentence=0.0, pairs=0.0),
-}
-"""Of follow-ups whose earlier answers are not known; `dense 3.0` is what is in use."""
+LOOSE, USUAL = "graph.retrieval.ranking.WITHOUT_ANSWERS", "graph.retrieval.ranking.HYBRID"
+Ask = Callable[[dict[str, Any]], SearchQuery]
+Way = tuple[str, Ask, dict[str, Any]]
+"""What the table calls it, the search for a row of a set, and what is changed meanwhile."""
 
 
 async def main() -> None:
@@ -57,14 +56,14 @@ async def main() -> None:
                 (Path(folder) / f"{name}.done").touch()
         print(f"| sets | searched for | R@{K} | nDCG@{K} | questions |\n|---|---|---|---|---|")
         async with open_resources(settings) as resources:
-            for names in (WITH_ANSWERS, WITHOUT):
+            for names, ways in ((WITH_ANSWERS, WAYS), (WITHOUT, [*WAYS, *WAYS_WITHOUT])):
                 asked = {name: list(lines(arguments.sets / f"open/{name}.jsonl")) for name in names if name in only}
-                if not asked:
-                    continue
-                for how, ask in WAYS.items():
-                    for weighed, weights in (WEIGHTS if names == WITHOUT and how == USUAL else {"": HYBRID}).items():
-                        found = measure(resources.retriever, asked, ask, weights)
-                        print(f"| {', '.join(asked)} | {how} {weighed} | {found} |", flush=True)
+                for what, ask, changed in ways if asked else ():
+                    with ExitStack() as stack:
+                        for name, value in changed.items():
+                            stack.enter_context(patch(name, value))
+                        found = measure(resources.retriever, asked, ask)
+                    print(f"| {', '.join(asked)} | {what} | {found} |", flush=True)
 
 
 def alone(row: dict[str, Any]) -> SearchQuery:
@@ -77,6 +76,11 @@ def with_questions(row: dict[str, Any]) -> SearchQuery:
     return history_query(row["question"], said(row, "user"))
 
 
+def with_words(row: dict[str, Any]) -> SearchQuery:
+    """The question and all that was said before it, by either side."""
+    return history_query(row["question"], [message["text"] for message in row.get("history", [])])
+
+
 def with_talk(row: dict[str, Any]) -> SearchQuery:
     """What the graph searches for: the questions before it, and what their answers were about."""
     return history_query(row["question"], said(row, "user"), said(row, "assistant"))
@@ -87,13 +91,20 @@ def rewritten(row: dict[str, Any]) -> SearchQuery:
     return history_query(row.get("rewrite") or row["question"], [])
 
 
-USUAL = "the question and the talk"
-WAYS = {
-    "the question alone": alone,
-    "the question and earlier questions": with_questions,
-    USUAL: with_talk,
-    "a person's rewrite": rewritten,
-}
+WAYS: list[Way] = [
+    ("the question alone", alone, {}),
+    ("and the questions before it, as if it were a first one", with_questions, {LOOSE: HYBRID}),
+    ("and the words of the answers", with_words, {LOOSE: HYBRID}),
+    ("and the talk", with_talk, {}),
+    ("a person's rewrite", rewritten, {}),
+]
+WAYS_WITHOUT: list[Way] = [
+    *((f"and the talk, vectors count {d}", with_talk, {LOOSE: replace(WITHOUT_ANSWERS, dense=d)}) for d in (1.5, 5.0)),
+    ("and the talk, neither sentence nor pairs", with_talk, {LOOSE: replace(WITHOUT_ANSWERS, sentence=0.0, pairs=0.0)}),
+    ("and the talk, copies take places of their own", with_talk, {"graph.retrieval.passages.SAME": 2.0}),
+    *((f"a person's rewrite, vectors count {d}", rewritten, {USUAL: replace(HYBRID, dense=d)}) for d in (1.6, 3.0)),
+]
+"""More of them for histories without answers, where the meaning tells what the talk is about."""
 
 
 def said(row: dict[str, Any], role: str) -> list[str]:
@@ -101,18 +112,17 @@ def said(row: dict[str, Any], role: str) -> list[str]:
     return [message["text"] for message in row.get("history", []) if message["role"] == role]
 
 
-def measure(retriever: Retriever, asked: dict[str, list[dict[str, Any]]], ask: Any, weights: Weights) -> str:
+def measure(retriever: Retriever, asked: dict[str, list[dict[str, Any]]], ask: Ask) -> str:
     """Ask the questions of all sets; cells of recall, nDCG and the number of questions."""
     recalls, gains = [], []
-    with patch("graph.retrieval.ranking.WITHOUT_ANSWERS", weights):
-        for name, questions in asked.items():
-            for row in questions:
-                passages = retriever.search(ask(row), [name], k=TOP_K, where={}).passages
-                ranked = list(dict.fromkeys(passage["source"] for passage in passages))[:K]
-                gold = set(row["gold"])
-                recalls.append(len(gold.intersection(ranked)) / len(gold))
-                gain = sum(1 / math.log2(rank + 2) for rank, source in enumerate(ranked) if source in gold)
-                gains.append(gain / sum(1 / math.log2(rank + 2) for rank in range(min(len(gold), K))))
+    for name, questions in asked.items():
+        for row in questions:
+            passages = retriever.search(ask(row), [name], k=TOP_K, where={}).passages
+            ranked = list(dict.fromkeys(passage["source"] for passage in passages))[:K]
+            gold = set(row["gold"])
+            recalls.append(len(gold.intersection(ranked)) / len(gold))
+            gain = sum(1 / math.log2(rank + 2) for rank, source in enumerate(ranked) if source in gold)
+            gains.append(gain / sum(1 / math.log2(rank + 2) for rank in range(min(len(gold), K))))
     n = len(recalls)
     return f"{sum(recalls) / n:.3f} | {sum(gains) / n:.3f} | {n}"
 

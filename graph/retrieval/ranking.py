@@ -59,7 +59,8 @@ HYBRID = Weights(lexical=1.0, dense=0.7, sentence=0.8, pairs=0.6, document=0.2, 
 """More weight for the meaning suits loose talk (MTRAG) better, less of it manuals."""
 WITHOUT_ANSWERS = replace(HYBRID, dense=3.0, sentence=0.4, pairs=0.3)
 """For a follow-up after questions whose answers are not known: only the meaning tells what the talk is about (MTRAG:
-R@5 .361 with these, .310 with `HYBRID`). Where answers are known, this much of the meaning loses more than it finds."""
+R@5 .355 with these, .301 with `HYBRID`). Where answers are known, this much of the meaning loses more than it finds
+(bench/quality/manuals.py)."""
 WORDS_ALONE = Weights(lexical=1.0, dense=0.0, sentence=0.55, pairs=0.3, document=0.5, neighbour=0.1, around=1.5)
 """For questions that the embedding cannot read."""
 
