@@ -5,7 +5,6 @@ Usage: python -m bench.quality.followups SETS [--data FOLDER] [--only NAME …] 
 """
 
 import argparse
-import math
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
@@ -17,8 +16,10 @@ from unittest.mock import patch
 import anyio
 
 from bench.quality.sets import lines
+from citestream.evaluate.asking import Answered, Ranked
 from citestream.evaluate.indexing import index_rows
-from citestream.evaluate.questions import read_rows
+from citestream.evaluate.measures import judge
+from citestream.evaluate.questions import Question, read_rows
 from graph.resources import open_resources
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.query import history_query
@@ -27,7 +28,7 @@ from graph.settings import Settings
 from graph.state.evidence import SearchQuery
 from ingest.chunking import MAX_TOKENS
 
-K = 5
+MEASURES = ("R@5", "nDCG@5")
 TOP_K = 10
 """Passages asked for; several of one row count once."""
 WITH_ANSWERS = ("canard",)
@@ -54,7 +55,7 @@ async def main() -> None:
                 with patch.multiple("ingest.chunking", MAX_TOKENS=chunk, LEAD_TOKENS=chunk // 2):
                     index_rows(settings, name, read_rows(arguments.sets / f"corpora/{name}.parquet"))
                 (Path(folder) / f"{name}.done").touch()
-        print(f"| sets | searched for | R@{K} | nDCG@{K} | questions |\n|---|---|---|---|---|")
+        print(f"| sets | searched for | {' | '.join(MEASURES)} | questions |\n|---|---|---|---|---|")
         async with open_resources(settings) as resources:
             for names, ways in ((WITH_ANSWERS, WAYS), (WITHOUT, [*WAYS, *WAYS_WITHOUT])):
                 asked = {name: list(lines(arguments.sets / f"open/{name}.jsonl")) for name in names if name in only}
@@ -114,17 +115,17 @@ def said(row: dict[str, Any], role: str) -> list[str]:
 
 def measure(retriever: Retriever, asked: dict[str, list[dict[str, Any]]], ask: Ask) -> str:
     """Ask the questions of all sets; cells of recall, nDCG and the number of questions."""
-    recalls, gains = [], []
+    values = []
     for name, questions in asked.items():
         for row in questions:
             passages = retriever.search(ask(row), [name], k=TOP_K, where={}).passages
-            ranked = list(dict.fromkeys(passage["source"] for passage in passages))[:K]
-            gold = set(row["gold"])
-            recalls.append(len(gold.intersection(ranked)) / len(gold))
-            gain = sum(1 / math.log2(rank + 2) for rank, source in enumerate(ranked) if source in gold)
-            gains.append(gain / sum(1 / math.log2(rank + 2) for rank in range(min(len(gold), K))))
-    n = len(recalls)
-    return f"{sum(recalls) / n:.3f} | {sum(gains) / n:.3f} | {n}"
+            ranked = [
+                Ranked(found["id"], found["source"], found["score"], found["start"], found["end"], found["text"])
+                for found in passages
+            ]
+            values.append(judge(Question(row["qid"], row["question"], documents=tuple(row["gold"])), Answered(ranked)))
+    n = len(values)
+    return " | ".join([*(f"{sum(value[name] for value in values) / n:.3f}" for name in MEASURES), str(n)])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from citestream.evaluate.questions import Said
 from graph.limits import DEFAULT_COLLECTION
 from graph.resources import Resources, open_resources
 from graph.retrieval.query import is_follow_up
-from graph.retrieval.ranking import HYBRID, WITHOUT_ANSWERS, WORDS_ALONE
+from graph.retrieval.ranking import HYBRID, WITHOUT_ANSWERS, WORDS_ALONE, Weights
 from graph.settings import Settings
 from graph.state.evidence import SearchQuery
 from graph.terms import is_cjk
@@ -26,7 +26,7 @@ from graph.terms import is_cjk
 RANKING, PASSAGES = "graph.retrieval.ranking", "graph.retrieval.passages"
 
 
-def weights_of_loose_talk(query: SearchQuery) -> Any:
+def weights_of_loose_talk(query: SearchQuery) -> Weights:
     """As if no answer were known to any follow-up."""
     return WITHOUT_ANSWERS if is_follow_up(query) else HYBRID
 

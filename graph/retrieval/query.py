@@ -1,8 +1,8 @@
 """From a question and its history to what is searched for, without a language model.
 
 The terms of earlier questions count less with their distance, and earlier questions lean on the question's vector. On
-MTRAG that does as well as a person's rewrite: R@5 .355 against .320, or .362 with the best weights for rewrites; the
-question alone has .279 (bench/quality/followups.py).
+MTRAG R@5 is .355 that way and .279 for the question alone; a person's rewrite reaches .320, and .362 with the weights
+that suit it best (bench/quality/followups.py).
 """
 
 from collections.abc import Sequence
