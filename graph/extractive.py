@@ -35,6 +35,8 @@ BEFORE_SHARE, AFTER_SHARE = 0.4, 0.28
 those in the sentence after a little less."""
 LEAST_SHARE = 0.45
 """A further sentence must score at least this share of the best one."""
+REPEATED_SHARE, REPEATED_WORDS = 0.9, 5
+"""A sentence says nothing new when a chosen one has this share of the fewer words of the two, if these are enough."""
 LONGEST_LIST = 8
 """Items of a list that an answer keeps together."""
 LONGEST_CODE = 1200
@@ -264,7 +266,7 @@ def _choose(sentences: Sequence[_Sentence], scores: Sequence[float]) -> list[ran
     for i in order[:SENTENCES]:
         if scores[i] < LEAST_SHARE * best:
             break
-        if any(i in part for part in parts):
+        if any(i in part or _is_said(sentences[i], sentences[part.start : part.stop]) for part in parts):
             continue
         part = range(i, _end_of_list(sentences, i))
         # What was chosen out of the list before makes place for the whole.
@@ -272,6 +274,15 @@ def _choose(sentences: Sequence[_Sentence], scores: Sequence[float]) -> list[ran
         parts = [other for other in parts if other.start not in part]
         parts.insert(min(swallowed, default=len(parts)), part)
     return _joined(parts, sentences)
+
+
+def _is_said(sentence: _Sentence, chosen: Sequence[_Sentence]) -> bool:
+    """Whether a chosen sentence has these words already, as where a document repeats itself."""
+    return any(
+        len(sentence.found & other.found) >= REPEATED_SHARE * fewer
+        for other in chosen
+        if (fewer := min(len(sentence.found), len(other.found))) >= REPEATED_WORDS
+    )
 
 
 def _end_of_list(sentences: Sequence[_Sentence], first: int) -> int:

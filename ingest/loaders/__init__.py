@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Literal
 
-LOADER_VERSION: Final = "2"
+LOADER_VERSION: Final = "3"
 """Counts changes that make the canonical text or the blocks of some document differ."""
 
 MAX_BYTES: Final = 64 * 1024 * 1024

@@ -32,6 +32,9 @@ SENTENCE_MARKS = (".", "。", ":", "：", ",", "，", ";")
 # A line of a table of contents: dots that lead to a page number.
 LEADER = re.compile(r"(?:\. ?|…|·){5,} *(?:\d+|[ivxlc]+)?\Z", re.IGNORECASE)
 RUNNING_HEAD_PAGES = 3
+# What a running head may have besides titles, as letters: "Chapter 6", "6.2", "xii".
+HEAD_NUMBERS = re.compile(r"(?:chapter|appendix|section|part|page|\d|[ivxlc]|[第章节部分页])*")
+ROMAN_PAGE = re.compile(r"(?<=\s)[ivxlc]{1,8}\Z")
 
 
 class Bookmark(NamedTuple):
@@ -122,6 +125,7 @@ def _blocks(pages: list[str], bookmarks: list[Bookmark]) -> Iterator[Block]:
         while position < len(bookmarks) and bookmarks[position].page <= number:
             position += 1
         lines = [line for line in _lines(page) if (number, line.start) not in running]
+        lines = _without_title_heads(lines, [*outline.path, *(bookmark.title for bookmark in bookmarks[here:position])])
         if bookmarks and _is_contents(lines):
             lines = []
         for start, end, kind in _cut(lines, bookmarks[here:position], outline):
@@ -193,11 +197,28 @@ def _running_heads(pages: list[str]) -> set[tuple[int, int]]:
     return {place for places in repeated for place in places[1:]}
 
 
+def _without_title_heads(lines: list[Line], titles: list[str]) -> list[Line]:
+    """The lines of a page without a first or last one that only names several of the sections it belongs to."""
+    if lines and _names_several(lines[0].text, titles):
+        lines = lines[1:]
+    if lines and _names_several(lines[-1].text, titles):
+        lines = lines[:-1]
+    return lines
+
+
+def _names_several(line: str, titles: list[str]) -> bool:
+    rest, named = _letters(line), 0
+    for title in sorted(filter(None, set(map(_letters, titles))), key=len, reverse=True):
+        if title in rest:
+            rest, named = rest.replace(title, "", 1), named + 1
+    return named > 1 and HEAD_NUMBERS.fullmatch(rest) is not None
+
+
 def _without_page_numbers(line: str, pages: int) -> str:
     def mask(found: re.Match[str]) -> str:
         return "#" if len(found[0]) < 6 and 0 < int(found[0]) <= pages else found[0]
 
-    return " ".join(NUMBER.sub(mask, line).split())
+    return " ".join(ROMAN_PAGE.sub("#", NUMBER.sub(mask, line.strip())).split())
 
 
 def _sensible(title: str) -> str:

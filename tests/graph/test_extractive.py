@@ -48,6 +48,15 @@ def test_at_most_three_sentences_without_repetition() -> None:
 CODE = "```sh\nfox call --loud\n# the fox [2]\n```"
 
 
+def test_what_a_longer_sentence_has_said_is_not_said_again() -> None:
+    data = evidence(
+        "Where does the red fox sleep?",
+        "$ see foxes The red fox sleeps in a den under the old oak.",
+        "The red fox sleeps in a den under the old oak. Cats sleep in baskets.",
+    )
+    assert extract(data, MiniLM()).count("in a den under") == 1
+
+
 def test_a_sentence_that_leads_to_code_comes_with_all_of_it() -> None:
     answer = extract(evidence("How do I call the fox?", f"Call the fox:\n\n{CODE}\n\nThe fox comes."), MiniLM())
     assert answer == f"Call the fox: [1]\n\n{CODE}\n\nThe fox comes. [1]"

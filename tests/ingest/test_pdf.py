@@ -56,6 +56,19 @@ def test_first_lines_that_differ_in_more_than_a_page_number_stay(make_pdf):
     ]
 
 
+def test_page_numbers_in_roman_digits_are_page_numbers(make_pdf):
+    pages = [[f"The Manual {number}", f"text {word}"] for number, word in zip(("ii", "iii", "iv"), "abc", strict=True)]
+    assert [text for *_, text in blocks(make_pdf(pages))] == ["The Manual ii\ntext a", "text b", "text c"]
+
+
+def test_a_first_or_last_line_that_only_names_sections_is_not_searched(make_pdf):
+    head, foot = "CHAPTER 1. THE RULES 1.2. ORDER (-A)", "The Rules - Order (-a) xi"
+    pages = [[head, "The Rules", "words", "Order (-a)", "The rules and order (-a) matter", foot]]
+    assert [text for *_, text in blocks(make_pdf(pages, outline=[("The Rules", 1), ("Order (-a)", 1)]))] == [
+        "The Rules", "words", "Order (-a)", "The rules and order (-a) matter",
+    ]  # fmt: skip
+
+
 def test_a_table_of_contents_is_not_searched_where_an_outline_says_the_same(make_pdf):
     contents = ["Contents", "One . . . . . . . . 2", "Two . . . . . . . . 2"]
     assert [text for *_, text in blocks(make_pdf([contents, ["One", "words"]], outline=[("One", 2)]))] == [
