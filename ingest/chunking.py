@@ -83,7 +83,8 @@ def _continues(before: Block, block: Block) -> bool:
         return False
     if block.kind == "heading":
         return before.kind == "heading" and len(block.heading) > len(before.heading)
-    return block.heading == before.heading
+    # A place such as `rows 2-9` may stand behind the heading.
+    return block.heading == before.heading or (before.kind == "heading" and block.heading[:-1] == before.heading)
 
 
 def _cut(text: str, section: list[Block]) -> Iterator[Chunk]:

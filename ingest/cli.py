@@ -93,7 +93,7 @@ def ingest_command(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Index files and folders: Markdown, plain text, HTML and PDF.
+    """Index files and folders: text, web pages, PDF, Office documents, e-books, tables, notebooks and code.
 
     Unchanged files are skipped, changed ones replaced. Files that cannot be read are listed; the rest goes on.
     With --json, a line for each file and one with the summary.

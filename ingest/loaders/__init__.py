@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Literal
 
-LOADER_VERSION: Final = "3"
+LOADER_VERSION: Final = "4"
 """Counts changes that make the canonical text or the blocks of some document differ."""
 
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -15,29 +15,53 @@ MAX_CHARS: Final = 20_000_000
 SNIFF_BYTES: Final = 1024
 """How much of a file `format_of` wants to see."""
 
-Format = Literal["markdown", "text", "html", "pdf"]
+Format = Literal[
+    "markdown", "text", "html", "pdf", "docx", "pptx", "xlsx", "csv", "epub", "json", "jsonl", "notebook", "code"
+]
 Kind = Literal["heading", "paragraph", "list", "code", "table"]
-Reason = Literal["empty", "binary", "encoding", "malformed", "encrypted", "no-text", "unsupported", "too-large"]
+Reason = Literal[
+    "empty",
+    "binary",
+    "encoding",
+    "malformed",
+    "encrypted",
+    "no-text",
+    "unsupported",
+    "too-large",
+]
 
-FORMATS: Final[dict[str, Format]] = {
-    ".md": "markdown",
-    ".markdown": "markdown",
-    ".txt": "text",
-    ".text": "text",
-    ".rst": "text",
-    ".log": "text",
-    ".html": "html",
-    ".htm": "html",
-    ".pdf": "pdf",
+SUFFIXES: Final[dict[Format, str]] = {
+    "markdown": ".md .markdown .mdx .qmd .rmd",
+    "text": ".txt .text .rst .adoc .asciidoc .org .log .tex .srt .vtt",
+    "html": ".html .htm .xhtml",
+    "pdf": ".pdf",
+    "docx": ".docx .docm .dotx",
+    "pptx": ".pptx .pptm .ppsx",
+    "xlsx": ".xlsx .xlsm",
+    "csv": ".csv .tsv .tab",
+    "epub": ".epub",
+    "json": ".json .geojson .webmanifest",
+    "jsonl": ".jsonl .ndjson",
+    "notebook": ".ipynb",
+    "code": (
+        ".py .pyi .js .mjs .cjs .jsx .ts .tsx .vue .svelte .java .kt .kts .scala .groovy .c .h .cc .cpp .cxx .hh .hpp "
+        ".cs .go .rs .swift .m .mm .rb .php .pl .pm .lua .r .jl .dart .ex .exs .erl .hs .clj .ml .fs .vb .sql .sh "
+        ".bash .zsh .fish .ps1 .bat .css .scss .less .proto .graphql .tf .cmake .gradle .toml .yaml .yml .ini .cfg "
+        ".conf .properties .xml .xsd .xsl"
+    ),
 }
+FORMATS: Final = {suffix: format for format, suffixes in SUFFIXES.items() for suffix in suffixes.split()}
+EPUB_MARK: Final = b"mimetypeapplication/epub+zip"
+"""An e-book's first part, which its rules keep unpacked at a fixed place."""
 
 
 @dataclass(frozen=True)
 class Block:
     """A stretch of the canonical text, half-open, in code points.
 
-    `heading` is the path of titles it stands under; a heading's own title ends its path. `page` counts from 1
-    and is None where a format has no pages. A block never spans two pages.
+    `heading` is the path of titles it stands under; a heading's own title ends its path. Where a format counts
+    parts that are no pages, the path ends with one: `rows 2-9`, `cell 3`, `line 12`. `page` counts pages or slides
+    from 1 and is None where a format has none. A block never spans two pages.
     """
 
     start: int
@@ -91,12 +115,14 @@ def load(data: bytes, name: str) -> Loaded:
 def format_of(head: bytes, name: str) -> Format | None:
     """The format of a file by its first bytes, then by its extension; None when it is not supported.
 
-    The start of a PDF outweighs any extension, as does the start of a web page where there is none.
+    The start of a PDF or an e-book outweighs any extension, as does the start of a web page where there is none.
     """
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:16].lower()
     if start.startswith(b"%pdf-"):
         return "pdf"
     suffix = PurePath(name).suffix.lower()
+    if EPUB_MARK in head[:100]:
+        return "epub"
     if not suffix and start.startswith((b"<!doctype html", b"<html")):
         return "html"
     return FORMATS.get(suffix)
@@ -121,5 +147,37 @@ def _load(data: bytes, name: str, format: Format | None) -> Loaded:
             from ingest.loaders import pdf
 
             return pdf.load(data, name)
+        case "docx":
+            from ingest.loaders import docx
+
+            return docx.load(data, name)
+        case "pptx":
+            from ingest.loaders import pptx
+
+            return pptx.load(data, name)
+        case "xlsx":
+            from ingest.loaders import xlsx
+
+            return xlsx.load(data, name)
+        case "csv":
+            from ingest.loaders import csv
+
+            return csv.load(data, name)
+        case "epub":
+            from ingest.loaders import epub
+
+            return epub.load(data, name)
+        case "json" | "jsonl":
+            from ingest.loaders import json
+
+            return json.load(data, name, format)
+        case "notebook":
+            from ingest.loaders import notebook
+
+            return notebook.load(data, name)
+        case "code":
+            from ingest.loaders import code
+
+            return code.load(data, name)
         case None:
             raise Unreadable("unsupported", "no loader for this kind of file")

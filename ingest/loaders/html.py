@@ -2,16 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import accumulate, count
-from typing import NamedTuple
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from ingest.loaders import Block, Kind, Loaded
+from ingest.loaders import Kind, Loaded
 from ingest.loaders.encoding import decode
 from ingest.loaders.language import language_of
-from ingest.loaders.outline import Outline
+from ingest.loaders.pieces import Piece, assemble
 
 DECLARED = re.compile(
     rb"""(?:<meta[^>]{0,200}charset|<\?xml[^>]{0,100}encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
@@ -48,15 +46,6 @@ BOUNDARIES = (
 LAYOUT = "table, pre, h1, h2, h3, h4, ul, ol, dl"
 
 
-class Piece(NamedTuple):
-    """Text on its way to a block. Neighbours of one kind and `group` (0: none) become one block."""
-
-    kind: Kind
-    text: str
-    group: int = 0
-    level: int = 0
-
-
 def load(data: bytes, name: str) -> Loaded:
     """Extract what a reader sees: blocks apart, `pre` verbatim, tables a row a line, lists with dashes.
 
@@ -65,10 +54,15 @@ def load(data: bytes, name: str) -> Loaded:
     """
     declared = DECLARED.search(data[:4096])
     tree = LexborHTMLParser(decode(data, declared[1].decode("ascii", "replace") if declared else None))
-    text, blocks = _assemble(_extract(tree.body) if tree.body is not None else [])
+    text, blocks = assemble(pieces_of(tree))
     headings = (block.heading[-1] for block in blocks if block.kind == "heading")
     title = _title(tree) or next(headings, name)
     return Loaded(text=text, title=title, lang=language_of(text), format="html", blocks=tuple(blocks))
+
+
+def pieces_of(tree: LexborHTMLParser) -> list[Piece]:
+    """What a reader sees, in the order of the document."""
+    return _extract(tree.body) if tree.body is not None else []
 
 
 def _title(tree: LexborHTMLParser) -> str:
@@ -237,28 +231,6 @@ class Extractor:
         if text:
             self._pieces.append(Piece(kind, text, group, level))
             self._term_group = 0
-
-
-def _assemble(pieces: list[Piece]) -> tuple[str, list[Block]]:
-    outline = Outline()
-    parts: list[str] = []
-    blocks: list[Block] = []
-    position = 0
-    previous = Piece("paragraph", "")
-    for piece in pieces:
-        joined = bool(piece.group) and piece.group == previous.group and piece.kind == previous.kind
-        gap = "" if not parts else "\n" if joined else "\n\n"
-        start = position + len(gap)
-        position = start + len(piece.text)
-        parts += (gap, piece.text)
-        if piece.kind == "heading":
-            outline.enter(piece.text, piece.level)
-        if joined:
-            blocks[-1] = replace(blocks[-1], end=position)
-        else:
-            blocks.append(Block(start, position, piece.kind, outline.path))
-        previous = piece
-    return "".join(parts), blocks
 
 
 def _is_left_out(node: LexborNode, tag: str, attributes: Mapping[str, str | None]) -> bool:

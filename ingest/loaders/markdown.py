@@ -51,6 +51,16 @@ def load(data: bytes, name: str) -> Loaded:
     )
 
 
+def outermost(text: str) -> Iterator[tuple[Kind, str, int]]:
+    """The outermost blocks of Markdown: kind, text, and the level of a heading, whose text is its title; else 0."""
+    lines = lines_of(text)
+    for part in _parts(text):
+        start, end = _span(text, lines, part.token.map or [0, 0], 0)
+        if start < end:
+            level = int(part.token.tag[1:]) if part.title is not None else 0
+            yield KINDS[part.token.type], part.title or text[start:end], level
+
+
 class Part(NamedTuple):
     """One of the outermost blocks, and its title as plain text when it is a heading."""
 

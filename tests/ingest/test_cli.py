@@ -101,18 +101,18 @@ def test_a_dry_run_changes_nothing(run, tmp_path):
 def test_files_that_cannot_be_read_are_told_and_the_rest_goes_on(run, tmp_path):
     Path("docs/broken.pdf").write_bytes(b"%PDF-1.4 cut off")
     Path("docs/empty.txt").write_text(" \n")
-    Path("docs/table.csv").write_text("a,b\n")
+    Path("docs/table.png").write_text("a,b\n")
     result = run("ingest", "docs", "--json")
     assert result.exit_code == 3
     assert [line for line in lines(result)[:-1] if line["status"] != "added"] == [
         {"path": "docs/broken.pdf", "status": "failed", "reason": "malformed"},
         {"path": "docs/empty.txt", "status": "skipped", "reason": "empty"},
-        {"path": "docs/table.csv", "status": "skipped", "reason": "unsupported"},
+        {"path": "docs/table.png", "status": "skipped", "reason": "unsupported"},
     ]
     told = run("ingest", "docs")
     assert told.exit_code == 3
     assert "docs/broken.pdf: malformed: " in told.stderr
-    assert "1 × .csv" in told.stderr
+    assert "1 × .png" in told.stderr
     assert set(texts(tmp_path / "data")) == {"docs/a.md", "docs/b.txt"}
 
 

@@ -30,7 +30,7 @@ def test_nasty_files_come_out_as_the_manifest_says(corpus):
     assert wrong == []
 
 
-@pytest.mark.parametrize("folder", ["md", "html", "txt", "pdf"])
+@pytest.mark.parametrize("folder", ["md", "html", "txt", "pdf", "office", "code"])
 def test_real_documents_become_chunks_within_bounds(corpus, folder):
     for path in sorted((corpus / "docs" / folder).iterdir()):
         loaded = load(path.read_bytes(), path.name)

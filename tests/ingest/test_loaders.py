@@ -26,7 +26,7 @@ def test_a_web_page_without_extension_is_recognised():
     assert load(b"\n<!DOCTYPE html><p>page", "page").format == "html"
 
 
-@pytest.mark.parametrize("name", ["noext", "data.csv", "book.docx", "archive.tar.gz"])
+@pytest.mark.parametrize("name", ["noext", "photo.png", "old.doc"])
 def test_other_kinds_of_files_are_unsupported(name):
     assert reason(b"plain words", name) == "unsupported"
 

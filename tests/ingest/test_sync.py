@@ -78,7 +78,7 @@ def test_a_file_that_an_older_loader_has_read_is_read_again(folder):
 def test_files_are_compared_by_content(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     (folder / "new.md").write_text("new")
-    (folder / "empty.csv").write_text("")
+    (folder / "empty.png").write_text("")
     documents = [
         known(folder / "b.md", "docs/b.md", b"# B\n"),
         known(folder / "sub" / "a.txt", "docs/sub/a.txt", b"other"),
@@ -86,7 +86,7 @@ def test_files_are_compared_by_content(folder, monkeypatch):
     plan = make_plan([Path("docs"), Path("docs/b.md")], documents)
     assert told(plan) == [
         ("docs/b.md", "unchanged", None),
-        ("docs/empty.csv", "skipped", "unsupported"),
+        ("docs/empty.png", "skipped", "unsupported"),
         ("docs/new.md", "added", None),
         ("docs/sub/a.txt", "changed", None),
     ]
