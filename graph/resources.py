@@ -75,7 +75,7 @@ def _open(settings: Settings) -> Resources:
     retriever = Retriever(
         library,
         lambda: DenseIndex(settings.data_dir, embeddings),
-        LexicalIndex(settings.data_dir),
+        lambda: LexicalIndex(settings.data_dir),
         embeddings,
         settings.embedding,
         open_reranker(settings),

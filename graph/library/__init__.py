@@ -4,7 +4,7 @@ It is the truth about what is indexed; Chroma and tantivy hold what can be searc
 SQLite file in the data folder, read by every process and written by the one that holds the writer lock.
 """
 
-from graph.library.reader import FILTER_KEYS, Library
+from graph.library.reader import FILTER_KEYS, Library, no_collection
 from graph.library.records import (
     Chunk,
     Collection,
@@ -13,7 +13,6 @@ from graph.library.records import (
     KnownDocument,
     LiveChunk,
     NewVersion,
-    Published,
     Section,
     SourceView,
     StagedChunk,
@@ -21,6 +20,7 @@ from graph.library.records import (
     check_embedding,
     collection_id,
     parse_source_id,
+    text_hash,
 )
 from graph.library.tables import FILE_NAME
 from graph.library.writer import LibraryWriter
@@ -37,12 +37,13 @@ __all__ = [
     "LibraryWriter",
     "LiveChunk",
     "NewVersion",
-    "Published",
     "Section",
     "SourceView",
     "StagedChunk",
     "check_chunker",
     "check_embedding",
     "collection_id",
+    "no_collection",
     "parse_source_id",
+    "text_hash",
 ]

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import Column, Engine, Row, func, select
+from sqlalchemy import Column, ColumnElement, Engine, Row, func, select
 
 from graph.errors import CollectionNotFound, DocumentNotFound, SourceNotFound
 from graph.library.records import (
@@ -51,11 +51,14 @@ class Library:
         with self._engine.connect() as connection:
             row = connection.execute(select(collections).where(collections.c.name == name)).one_or_none()
         if row is None:
-            raise CollectionNotFound(
-                f"there is no collection {name!r}. `citestream index stats` lists the ones there are; "
-                f"`citestream ingest PATH --collection {name}` makes one."
-            )
+            raise no_collection(name)
         return Collection(row.id, row.name, row.embedding, row.chunker)
+
+    def open_collections(self) -> list[Collection]:
+        """All collections, as they are searched."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(collections)).all()
+        return [Collection(row.id, row.name, row.embedding, row.chunker) for row in rows]
 
     def collections(self) -> list[CollectionInfo]:
         """All collections by name, with what is live in them."""
@@ -122,8 +125,13 @@ class Library:
                 for r in connection.execute(query)
             ]
 
-    def live_chunks(self, ids: Iterable[str], where: dict[str, list[str]] | None = None) -> dict[str, LiveChunk]:
-        """Those of the chunks whose version is live and whose document has the metadata `where`, by id."""
+    def live_chunks(
+        self, ids: Iterable[str], where: dict[str, list[str]] | None = None, *, generation: int | None = None
+    ) -> dict[str, LiveChunk]:
+        """Those of the chunks whose version is live and whose document has the metadata `where`, by id.
+
+        `generation`: live then, not now. So one search sees one state, whatever is published meanwhile.
+        """
         found: dict[str, LiveChunk] = {}
         query = (
             select(
@@ -136,7 +144,8 @@ class Library:
                 documents.c.source,
             )
             .join(versions, versions.c.id == chunks.c.version_id)
-            .join(documents, (documents.c.id == versions.c.document_id) & (documents.c.live_version == versions.c.id))
+            .join(documents, documents.c.id == versions.c.document_id)
+            .where(_is_live(generation))
         )
         for key, values in (where or {}).items():
             query = query.where(_filter_column(key).in_(values))
@@ -146,10 +155,11 @@ class Library:
                 texts = _stretches_query([row.id for row in rows])
                 stretches = {row.version_id: row for row in connection.execute(texts)}
                 for row in rows:
-                    # Another process may have removed a version since the statement before.
+                    # Another process may have removed a version since the statement before, or erased its text.
                     if (stretch := stretches.get(row.version_id)) is not None:
                         text = stretch.text[row.start - stretch.first : row.end - stretch.first]
-                        found[row.id] = _live_chunk(row, text)
+                        if len(text) == row.end - row.start:
+                            found[row.id] = _live_chunk(row, text)
         return found
 
     def passages(self, source_ids: Iterable[str]) -> dict[str, str]:
@@ -236,10 +246,28 @@ FILTER_KEYS = {
 """Document metadata that a question's `filter` may name."""
 
 
-def batches(ids: list[str]) -> Iterable[list[str]]:
+Key = TypeVar("Key")
+
+
+def batches(ids: list[Key]) -> Iterable[list[Key]]:
     """Ids in groups that fit one statement."""
     for begin in range(0, len(ids), SQL_BATCH):
         yield ids[begin : begin + SQL_BATCH]
+
+
+def no_collection(name: str) -> CollectionNotFound:
+    """What to say about a name that no collection has."""
+    return CollectionNotFound(
+        f"there is no collection {name!r}. `citestream index stats` lists the ones there are; "
+        f"`citestream ingest PATH --collection {name}` makes one."
+    )
+
+
+def _is_live(generation: int | None) -> ColumnElement[bool]:
+    if generation is None:
+        return versions.c.live_from.is_not(None) & versions.c.live_until.is_(None)
+    ended = versions.c.live_until.is_(None) | (versions.c.live_until > generation)
+    return (versions.c.live_from <= generation) & ended
 
 
 def _filter_column(key: str) -> Column[str]:

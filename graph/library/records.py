@@ -153,14 +153,6 @@ class Section:
         return self.text[start - self.start : end - self.start]
 
 
-@dataclass(frozen=True)
-class Published:
-    """The outcome of a flip: chunk ids of replaced versions by collection id, to be deleted from the index."""
-
-    generation: int
-    replaced: dict[str, list[str]]
-
-
 def collection_id(name: str) -> str:
     """The id of a collection, which names it in both indexes: a hash, as Chroma takes few characters in a name."""
     return "c-" + hashlib.sha256(name.encode()).hexdigest()[:16]
@@ -183,6 +175,11 @@ def check_embedding(collection: Collection, embedding: str) -> None:
             f"the collection {collection.name!r} was embedded by {collection.embedding!r}, the setting says "
             f"{embedding!r}. Set CITESTREAM_EMBEDDING={collection.embedding}, or ingest into another collection."
         )
+
+
+def text_hash(text: str) -> bytes:
+    """Names a chunk's text, so that no text is embedded twice."""
+    return hashlib.sha256(text.encode()).digest()[:16]
 
 
 def parse_source_id(source_id: str) -> tuple[str, int, int]:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -24,10 +25,11 @@ from sqlalchemy.exc import DatabaseError
 
 from graph.errors import IndexMismatch, IndexUnusable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "library.db"
 
-VersionState = Literal["staged", "live", "replaced"]
+VersionState = Literal["staged", "live", "replaced", "removed", "kept"]
+"""`staged`: seen by nobody; `replaced` and `removed`: no longer live, but still in the indexes; `kept`: text alone."""
 
 metadata = MetaData()
 meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Integer, nullable=False))
@@ -67,7 +69,11 @@ versions = Table(
     Column("ingested_at", String, nullable=False),
     Column("chunks", Integer, nullable=False),
     Column("text", Text, nullable=False),
+    Column("live_from", Integer),
+    Column("live_until", Integer),
+    Index("versions_state", "state"),
 )
+"""A version is live in the generations from `live_from` on, up to but without `live_until`."""
 chunks = Table(
     "chunks",
     metadata,
@@ -77,7 +83,21 @@ chunks = Table(
     Column("end", Integer, nullable=False),
     Column("page", Integer),
     Column("heading", String, nullable=False),
+    Column("text_hash", LargeBinary),
+    Index("chunks_text_hash", "text_hash"),
 )
+UPGRADES: dict[int, tuple[str, ...]] = {
+    2: (
+        "ALTER TABLE versions ADD COLUMN live_from INTEGER",
+        "ALTER TABLE versions ADD COLUMN live_until INTEGER",
+        "UPDATE versions SET live_from = 0 WHERE state != 'staged'",
+        "UPDATE versions SET live_until = 0 WHERE state = 'replaced'",
+        "CREATE INDEX versions_state ON versions (state)",
+        "ALTER TABLE chunks ADD COLUMN text_hash BLOB",
+        "CREATE INDEX chunks_text_hash ON chunks (text_hash)",
+    ),
+}
+"""What makes a file of the schema before one of this schema."""
 
 
 def open_engine(data_dir: Path) -> Engine:
@@ -128,3 +148,15 @@ def _check_schema(connection: Connection, path: Path) -> None:
             f"{path} was written by a newer citestream (schema {found}, this one knows {SCHEMA_VERSION}). "
             "Upgrade citestream, or set CITESTREAM_DATA_DIR to another folder."
         )
+    elif found < SCHEMA_VERSION:
+        _upgrade(connection)
+
+
+def _upgrade(connection: Connection) -> None:
+    # The first of several processes does it; the others wait for its lock, and then find nothing to do.
+    connection.execute(update(meta).where(meta.c.key == "schema").values(value=meta.c.value))
+    found = connection.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar_one()
+    for schema in range(found + 1, SCHEMA_VERSION + 1):
+        for statement in UPGRADES[schema]:
+            connection.exec_driver_sql(statement)
+    connection.execute(update(meta).where(meta.c.key == "schema").values(value=SCHEMA_VERSION))

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from graph.library.reader import Library, batches
 from graph.library.records import (
     Chunk,
     Collection,
     NewVersion,
-    Published,
     StagedChunk,
     check_chunker,
     check_embedding,
     collection_id,
+    text_hash,
 )
 from graph.library.tables import VersionState, bump_generation, chunks, collections, documents, generation_of, versions
 
@@ -71,22 +71,6 @@ class LibraryWriter(Library):
                 connection.execute(insert(chunks), rows)
         return document_id, staged
 
-    def discard_staged(self) -> dict[str, list[str]]:
-        """Forget versions that a writer left staged when it died; returns their chunk ids by collection id."""
-        left: dict[str, list[str]] = {}
-        with self._engine.begin() as connection:
-            query = (
-                select(documents.c.collection_id, chunks.c.id)
-                .join(versions, versions.c.document_id == documents.c.id)
-                .join(chunks, chunks.c.version_id == versions.c.id)
-            )
-            for row in connection.execute(query.where(versions.c.state == "staged")):
-                left.setdefault(row.collection_id, []).append(row.id)
-            connection.execute(delete(versions).where(versions.c.state == "staged"))
-            has_version = select(versions.c.id).where(versions.c.document_id == documents.c.id).exists()
-            connection.execute(delete(documents).where(~has_version))
-        return left
-
     def is_live_version(self, collection: Collection, new: NewVersion) -> str | None:
         """The document's id when exactly this version of it is live already."""
         with self._engine.connect() as connection:
@@ -95,42 +79,69 @@ class LibraryWriter(Library):
             return None
         return str(row.id)
 
-    def publish(self) -> Published:
-        """Make every staged version live, in one transaction; a reader sees the old version or the new one."""
-        replaced: dict[str, list[str]] = {}
+    def publish(self, removed: Sequence[str] = ()) -> int:
+        """Make every staged version live and the documents `removed` gone, in one transaction; the new generation.
+
+        A reader sees all of it or nothing. The text of removed documents is erased. What is no longer live is
+        `unfinished` until it has left the indexes.
+        """
         with self._engine.begin() as connection:
+            generation = generation_of(connection) + 1
             staged = connection.execute(
-                select(versions.c.id, versions.c.document_id, documents.c.live_version, documents.c.collection_id)
+                select(versions.c.id, versions.c.document_id, documents.c.live_version)
                 .join(documents, documents.c.id == versions.c.document_id)
                 .where(versions.c.state == "staged")
             ).all()
             for row in staged:
-                if row.live_version is not None and row.live_version != row.id:
-                    old = _chunk_ids(connection, [row.live_version])
-                    replaced.setdefault(row.collection_id, []).extend(old)
-                    _set_state(connection, row.live_version, "replaced")
-                _set_state(connection, row.id, "live")
+                if row.live_version is not None:
+                    _set(connection, row.live_version, state="replaced", live_until=generation)
+                _set(connection, row.id, state="live", live_from=generation)
                 connection.execute(
                     update(documents).where(documents.c.id == row.document_id).values(live_version=row.id)
                 )
-            generation = bump_generation(connection) if staged else generation_of(connection)
-        return Published(generation, replaced)
+            for batch in batches(list(removed)):
+                _remove(connection, batch, generation)
+            return bump_generation(connection) if staged or removed else generation - 1
 
-    def remove(self, document_ids: Sequence[str]) -> dict[str, list[str]]:
-        """Erase documents with every version's text; returns their chunk ids by collection id."""
-        gone: dict[str, list[str]] = {}
+    def unfinished(self) -> dict[str, list[str]]:
+        """Ids of chunks that no reader wants, by collection id: of versions that ended, or were never published."""
+        query = (
+            select(documents.c.collection_id, chunks.c.id)
+            .join(versions, versions.c.document_id == documents.c.id)
+            .join(chunks, chunks.c.version_id == versions.c.id)
+            .where(versions.c.state.in_(UNFINISHED))
+        )
+        left: dict[str, list[str]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(query):
+                left.setdefault(row.collection_id, []).append(row.id)
+        return left
+
+    def finish(self) -> None:
+        """What was `unfinished` has left the indexes: the text of replaced versions stays, the rest is forgotten."""
         with self._engine.begin() as connection:
-            for batch in batches(list(document_ids)):
-                query = (
-                    select(documents.c.collection_id, chunks.c.id)
-                    .join(versions, versions.c.document_id == documents.c.id)
-                    .join(chunks, chunks.c.version_id == versions.c.id)
-                )
-                for row in connection.execute(query.where(documents.c.id.in_(batch))):
-                    gone.setdefault(row.collection_id, []).append(row.id)
-                connection.execute(delete(documents).where(documents.c.id.in_(batch)))
-            bump_generation(connection)
-        return gone
+            connection.execute(update(versions).where(versions.c.state == "replaced").values(state="kept"))
+            connection.execute(delete(versions).where(versions.c.state.in_(("staged", "removed"))))
+            has_version = select(versions.c.id).where(versions.c.document_id == documents.c.id).exists()
+            connection.execute(delete(documents).where(~has_version))
+
+    def indexed(self, collection: Collection, hashes: Sequence[bytes]) -> dict[bytes, str]:
+        """A chunk that may be in the indexes for each text of those `hashes`, where there is one."""
+        query = (
+            select(chunks.c.text_hash, chunks.c.id)
+            .join(versions, versions.c.id == chunks.c.version_id)
+            .join(documents, documents.c.id == versions.c.document_id)
+            .where(documents.c.collection_id == collection.id, versions.c.state != "kept")
+        )
+        with self._engine.connect() as connection:
+            return {
+                row.text_hash: row.id
+                for batch in batches(list(hashes))
+                for row in connection.execute(query.where(chunks.c.text_hash.in_(batch)))
+            }
+
+
+UNFINISHED: tuple[VersionState, ...] = ("staged", "replaced", "removed")
 
 
 def _find_document(connection: Connection, collection: Collection, new: NewVersion) -> Row[Any] | None:
@@ -184,16 +195,19 @@ def _chunk_id(version_id: str, chunk: Chunk) -> str:
 def _chunk_values(version_id: str, item: StagedChunk) -> dict[str, Any]:
     chunk = item.chunk
     values = {"start": chunk.start, "end": chunk.end, "page": chunk.page, "heading": chunk.heading}
-    return {"id": item.id, "version_id": version_id, **values}
+    return {"id": item.id, "version_id": version_id, "text_hash": text_hash(item.text), **values}
 
 
-def _chunk_ids(connection: Connection, version_ids: Sequence[str]) -> list[str]:
-    query = select(chunks.c.id).where(chunks.c.version_id.in_(version_ids))
-    return [str(row.id) for row in connection.execute(query)]
+def _set(connection: Connection, version_id: str, **values: Any) -> None:
+    connection.execute(update(versions).where(versions.c.id == version_id).values(**values))
 
 
-def _set_state(connection: Connection, version_id: str, state: VersionState) -> None:
-    connection.execute(update(versions).where(versions.c.id == version_id).values(state=state))
+def _remove(connection: Connection, document_ids: Sequence[str], generation: int) -> None:
+    """End documents and erase what they said, also in versions that were replaced before."""
+    theirs = versions.c.document_id.in_(document_ids)
+    connection.execute(update(documents).where(documents.c.id.in_(document_ids)).values(live_version=None))
+    ended = func.coalesce(versions.c.live_until, generation)
+    connection.execute(update(versions).where(theirs).values(state="removed", text="", live_until=ended))
 
 
 def _now() -> str:

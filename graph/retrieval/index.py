@@ -4,6 +4,7 @@ Each collection is an ordinary LangChain collection (cosine, texts, metadata), s
 it; its Chroma name is the id that the library gives it.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import chromadb
 import numpy as np
 from chromadb.api.collection_configuration import CreateCollectionConfiguration
 from chromadb.config import Settings as ChromaSettings
-from chromadb.errors import ChromaError
+from chromadb.errors import ChromaError, NotFoundError
 from langchain_chroma import Chroma
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
@@ -27,25 +28,23 @@ ADD_BATCH = 1000
 """Chunks in one write: larger ones save no time, and Chroma takes 5,461 at most."""
 
 
+_OPENED = itertools.count()
+
+
 class DenseIndex:
     """Vectors of chunks by collection id, in `data_dir/chroma`. Calls block; threads may share one object.
 
-    One process may write at a time, and an object opened before a write does not see it: see `reopened`.
+    One process may write at a time. An object sees what was there when a collection was first used, and goes on
+    seeing it: to see what another process has written since, open another object and close this one.
     """
 
-    def __init__(self, data_dir: Path, embeddings: Embeddings, *, alternate: bool = False) -> None:
-        self._data_dir = data_dir
+    def __init__(self, data_dir: Path, embeddings: Embeddings) -> None:
         self._embeddings = embeddings
-        self._alternate = alternate
         # Chroma keeps one system per path string in a process; another spelling of the path opens a fresh one.
-        path = f"{data_dir / FOLDER}/." if alternate else str(data_dir / FOLDER)
+        path = f"{data_dir / FOLDER}" + "/." * next(_OPENED)
         self._client: Any = chromadb.PersistentClient(path, settings=ChromaSettings(anonymized_telemetry=False))
         self._stores: dict[str, Chroma] = {}
         self._collections: dict[str, Any] = {}
-
-    def reopened(self) -> "DenseIndex":
-        """A fresh view of the same folder, which sees what another process has written; close the old one after."""
-        return DenseIndex(self._data_dir, self._embeddings, alternate=not self._alternate)
 
     def close(self) -> None:
         """Free what the client holds."""
@@ -53,27 +52,65 @@ class DenseIndex:
         self._collections.clear()
         self._client.close()
 
-    def add(self, collection: str, ids: list[str], texts: list[str], metadatas: list[dict[str, Any]]) -> None:
-        """Embed and store chunks under new ids."""
+    def add(
+        self,
+        collection: str,
+        ids: list[str],
+        texts: list[str],
+        metadatas: list[dict[str, Any]],
+        vectors: NDArray[np.float32],
+    ) -> None:
+        """Store chunks under new ids, as langchain-chroma's `add_texts` does with vectors that are known already."""
+        self._store(collection)
+        target = self._vectors(collection)
         for begin in range(0, len(ids), ADD_BATCH):
             part = slice(begin, begin + ADD_BATCH)
-            self._store(collection).add_texts(texts[part], metadatas[part], ids[part])
+            target.upsert(ids[part], vectors[part].tolist(), metadatas[part], texts[part])
+
+    def vectors(self, collection: str, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The vectors of those of the chunks that are stored, by id."""
+        target = self._vectors(collection)
+        if target is None or not ids:
+            return {}
+        found = target.get(list(ids), include=["embeddings"])
+        pairs = zip(found["ids"], found["embeddings"], strict=True)
+        return {name: np.asarray(vector, np.float32) for name, vector in pairs}
+
+    def missing(self, collection: str, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are not stored."""
+        left = set(ids)
+        target = self._vectors(collection)
+        for begin in range(0, len(ids) if target is not None else 0, ADD_BATCH):
+            left.difference_update(target.get(list(ids[begin : begin + ADD_BATCH]), include=[])["ids"])
+        return left
+
+    def warm(self, collection: str) -> None:
+        """Load a collection's vectors, which its first search would do."""
+        target = self._vectors(collection)
+        some = None if target is None else target.get(limit=1, include=["embeddings"])
+        if some is not None and some["ids"]:
+            self.search(collection, np.asarray(some["embeddings"][0], np.float32), 1)
 
     def delete(self, collection: str, ids: Sequence[str]) -> None:
         """Forget chunks; unknown ids are ignored."""
-        for begin in range(0, len(ids), ADD_BATCH):
-            self._store(collection).delete(list(ids[begin : begin + ADD_BATCH]))
+        target = self._vectors(collection)
+        for begin in range(0, len(ids) if target is not None else 0, ADD_BATCH):
+            target.delete(list(ids[begin : begin + ADD_BATCH]))
 
     def drop(self, collection: str) -> None:
         """Forget a whole collection."""
-        self._store(collection).delete_collection()
+        if self._vectors(collection) is not None:
+            self._client.delete_collection(collection)
         self._stores.pop(collection, None)
         self._collections.pop(collection, None)
 
     def search(self, collection: str, vector: NDArray[np.float32], k: int) -> dict[str, float]:
         """Cosine similarity (-1..1) of the `k` nearest chunks, by id."""
+        target = self._vectors(collection)
+        if target is None:
+            return {}
         try:
-            found = self._vectors(collection).query([vector.tolist()], n_results=k, include=["distances"])
+            found = target.query([vector.tolist()], n_results=k, include=["distances"])
         except (ChromaError, ValueError) as exc:
             raise IndexUnusable(
                 "the index cannot be searched. Run `citestream index stats` to see whether it opens, and ingest again."
@@ -82,7 +119,8 @@ class DenseIndex:
 
     def count(self, collection: str) -> int:
         """Chunks stored in a collection."""
-        return len(self._store(collection).get(include=[])["ids"])
+        target = self._vectors(collection)
+        return 0 if target is None else len(target.get(include=[])["ids"])
 
     def _store(self, collection: str) -> Chroma:
         if collection not in self._stores:
@@ -95,8 +133,13 @@ class DenseIndex:
         return self._stores[collection]
 
     def _vectors(self, collection: str) -> Any:
-        """Chroma's own collection. LangChain's search reads texts and metadata too, which the library has."""
+        """Chroma's own collection, None where there is none: reading must not make one.
+
+        LangChain's search reads texts and metadata too, which the library has.
+        """
         if collection not in self._collections:
-            self._store(collection)
-            self._collections[collection] = self._client.get_collection(collection, embedding_function=None)
+            try:
+                self._collections[collection] = self._client.get_collection(collection, embedding_function=None)
+            except NotFoundError:
+                return None
         return self._collections[collection]

@@ -17,7 +17,10 @@ HEAP_BYTES = 50_000_000
 
 
 class LexicalIndex:
-    """Words of chunks by collection id, one folder each in `data_dir/lexical`. Calls block; threads may share it."""
+    """Words of chunks by collection id, one folder each in `data_dir/lexical`. Calls block; threads may share it.
+
+    An object sees what was committed when a collection was first used, and its own commits.
+    """
 
     def __init__(self, data_dir: Path) -> None:
         self._root = data_dir / FOLDER
@@ -43,7 +46,8 @@ class LexicalIndex:
         """Make what was added and deleted durable and visible."""
         for writer in self._writers.values():
             writer.commit()
-        self.refresh()
+        for index in self._open.values():
+            index.reload()
 
     def close(self) -> None:
         """Finish background merges of the writers."""
@@ -51,10 +55,9 @@ class LexicalIndex:
             _, writer = self._writers.popitem()
             writer.wait_merging_threads()
 
-    def refresh(self) -> None:
-        """See what another process has committed."""
-        for index in self._open.values():
-            index.reload()
+    def warm(self, collection: str) -> None:
+        """Open a collection, which fixes what is seen of it."""
+        self._index(collection)
 
     def search(self, collection: str, weights: Mapping[str, float], k: int) -> dict[str, float]:
         """BM25 score (0 or more) of the best `k` chunks for weighted index terms, by id."""
@@ -89,7 +92,9 @@ class LexicalIndex:
             folder = self._root / collection
             folder.mkdir(parents=True, exist_ok=True)
             try:
-                self._open[collection] = tantivy.Index(_schema(), path=str(folder))
+                index = tantivy.Index(_schema(), path=str(folder))
+                index.config_reader(reload_policy="manual")  # by itself it follows every commit
+                self._open[collection] = index
             except ValueError as exc:
                 raise IndexUnusable(
                     f"the word index {folder} cannot be opened: it was written by another version. "

@@ -4,24 +4,33 @@ A version is staged in the library, its chunks go into both indexes, and `publis
 the library, so a chunk whose version is not live is never shown.
 """
 
+import json
 import os
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
+from langchain_core.embeddings import Embeddings
+from numpy.typing import NDArray
 
-from graph.errors import IndexLocked
-from graph.library import Collection, LibraryWriter, NewVersion, StagedChunk
+from graph.errors import CitestreamError, IndexLocked, IndexUnusable
+from graph.library import Collection, LibraryWriter, NewVersion, StagedChunk, text_hash
 from graph.retrieval.embeddings import open_embeddings
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
 from graph.settings import Settings
 
 LOCK_NAME = "writer.lock"
-OWNER_NAME = "writer.pid"
+OWNER_NAME = "writer.json"
+LOT_CHUNKS = 256
+"""Chunks embedded and written together: Chroma takes twice as long for a hundred at a time."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +41,46 @@ class PutResult:
     chunks: int
 
 
-class IndexWriter:
-    """Adds and removes documents of one collection; nothing is visible before `publish`."""
+@dataclass(frozen=True)
+class Entry:
+    """A staged chunk on its way into the indexes."""
 
-    def __init__(self, library: LibraryWriter, dense: DenseIndex, lexical: LexicalIndex, embedding: str) -> None:
+    id: str
+    text: str
+    words: str
+    """What is searched by words: title and headings as well."""
+    metadata: dict[str, Any]
+    hash: bytes
+
+
+class IndexWriter:
+    """Adds and removes documents of one collection; nothing is visible before `publish`.
+
+    Chunks of several documents are embedded and written together, and while one lot is written the next is embedded.
+    A text that is in the collection already is not embedded again.
+    """
+
+    def __init__(
+        self,
+        library: LibraryWriter,
+        dense: DenseIndex,
+        lexical: LexicalIndex,
+        embeddings: Embeddings,
+        embedding_name: str,
+    ) -> None:
         self.library = library
+        self.embedded = 0
+        """Texts that were embedded so far."""
         self._dense = dense
         self._lexical = lexical
-        self._embedding = embedding
+        self._embeddings = embeddings
+        self._embedding_name = embedding_name
         self._collection: Collection | None = None
         self._removed: list[str] = []
+        self._waiting: list[Entry] = []
+        self._staged: list[str] = []
+        self._hands = ThreadPoolExecutor(max_workers=1, thread_name_prefix="citestream-index")
+        self._writing: Future[None] | None = None
 
     def begin(self, collection: str, *, chunker: str) -> None:
         """Choose the collection that the following calls are about, made when missing.
@@ -51,19 +90,19 @@ class IndexWriter:
         empty = self.library.drop_empty_collection(collection)
         if empty is not None:
             self._dense.drop(empty)
-        self._collection = self.library.ensure_collection(collection, self._embedding, chunker)
+        self._collection = self.library.ensure_collection(collection, self._embedding_name, chunker)
 
     def put(self, version: NewVersion) -> PutResult:
-        """Stage a document and index its chunks."""
+        """Stage a document and index its chunks. Raises IndexUnusable when they cannot be embedded or written."""
         collection = self._current()
         live = self.library.is_live_version(collection, version)
         if live is not None:
             return PutResult(live, len(version.chunks))
         document_id, staged = self.library.stage(collection, version)
-        metadatas = [_metadata(document_id, version, item) for item in staged]
-        self._dense.add(collection.id, [item.id for item in staged], [item.text for item in staged], metadatas)
-        entries = ((item.id, f"{version.title}\n{item.chunk.heading}\n{item.text}") for item in staged)
-        self._lexical.add(collection.id, entries)
+        self._waiting += (_entry(document_id, version, item) for item in staged)
+        while len(self._waiting) >= LOT_CHUNKS:
+            lot, self._waiting = self._waiting[:LOT_CHUNKS], self._waiting[LOT_CHUNKS:]
+            self._write(lot)
         return PutResult(document_id, len(staged))
 
     def remove(self, document_id: str) -> None:
@@ -71,29 +110,89 @@ class IndexWriter:
         self._removed.append(document_id)
 
     def publish(self) -> None:
-        """Make what was put live and what was removed gone, and delete the chunks nobody needs any more."""
-        self._lexical.commit()
-        published = self.library.publish()
-        self._forget(published.replaced)
-        if self._removed:
-            self._forget(self.library.remove(self._removed))
-            self._removed = []
+        """Make what was put live and what was removed gone, and delete the chunks nobody needs any more.
 
-    def discard_staged(self) -> None:
-        """Take out what a writer that died had staged."""
-        self._forget(self.library.discard_staged())
+        Raises IndexUnusable, with nothing changed for readers, when Chroma does not have what was written.
+        """
+        if self._waiting:
+            lot, self._waiting = self._waiting, []
+            self._write(lot)
+        self._wait()
+        if self._staged and (lost := self._dense.missing(self._current().id, self._staged)):
+            raise IndexUnusable(f"Chroma has lost {len(lost)} of {len(self._staged)} chunks. Run this again.")
+        self._lexical.commit()
+        self.library.publish(self._removed)
+        self._staged, self._removed = [], []
+        self.clean()
+
+    def clean(self) -> None:
+        """Take out of the indexes what has ended, and what a writer that died left behind."""
+        unfinished = self.library.unfinished()
+        for collection_id, ids in unfinished.items():
+            self._dense.delete(collection_id, ids)
+            self._lexical.delete(collection_id, ids)
+        if unfinished:
+            self._lexical.commit()
+            self.library.finish()
 
     def close(self) -> None:
         """Finish background work of the indexes."""
+        self._hands.shutdown(cancel_futures=True)
         self._lexical.close()
         self._dense.close()
 
-    def _forget(self, chunk_ids: dict[str, list[str]]) -> None:
-        for collection_id, ids in chunk_ids.items():
-            self._dense.delete(collection_id, ids)
-            self._lexical.delete(collection_id, ids)
-        if chunk_ids:
-            self._lexical.commit()
+    def _write(self, lot: Sequence[Entry]) -> None:
+        """Embed a lot, and write it in the background once the one before is written."""
+        collection = self._current().id
+        vectors = self._vectors(lot)
+        self._wait()
+        self._staged += (entry.id for entry in lot)
+
+        def write() -> None:
+            ids, texts = [entry.id for entry in lot], [entry.text for entry in lot]
+            self._dense.add(collection, ids, texts, [entry.metadata for entry in lot], vectors)
+            self._lexical.add(collection, ((entry.id, entry.words) for entry in lot))
+
+        self._writing = self._hands.submit(write)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _vectors(self, lot: Sequence[Entry]) -> NDArray[np.float32]:
+        """The vectors of a lot, known ones from the chunks that have the same text already."""
+        collection = self._current()
+        texts = {entry.hash: entry.text for entry in lot}
+        mine = {entry.id for entry in lot}
+        stored = {
+            held: name for held, name in self.library.indexed(collection, list(texts)).items() if name not in mine
+        }
+        there = self._dense.vectors(collection.id, list(stored.values()))
+        known = {held: there[name] for held, name in stored.items() if name in there}
+        new = [held for held in texts if held not in known]
+        known.update(zip(new, self._embed([texts[held] for held in new]), strict=True))
+        return np.stack([known[entry.hash] for entry in lot])
+
+    def _embed(self, texts: list[str]) -> NDArray[np.float32]:
+        if not texts:
+            return np.zeros((0, 0), np.float32)
+        try:
+            vectors = np.asarray(self._embeddings.embed_documents(texts), np.float32)
+        except CitestreamError:
+            raise
+        except Exception as exc:  # every provider has its own errors; their text stays here
+            raise IndexUnusable(
+                f"the embedding {self._embedding_name!r} does not answer. Check CITESTREAM_EMBEDDING and its server, "
+                "and run this again: what was published stays."
+            ) from exc
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+            raise IndexUnusable(
+                f"the embedding {self._embedding_name!r} gave no usable vectors. Check its server: a vector of finite "
+                "numbers is wanted for each text."
+            )
+        self.embedded += len(texts)
+        return vectors
 
     def _current(self) -> Collection:
         if self._collection is None:
@@ -102,16 +201,20 @@ class IndexWriter:
 
 
 @contextmanager
-def open_writer(settings: Settings) -> Iterator[IndexWriter]:
-    """Hold the one writer of the data folder. Raises IndexLocked, naming the other process."""
+def open_writer(settings: Settings, *, wait_s: float = 0) -> Iterator[IndexWriter]:
+    """Hold the one writer of the data folder, waiting for another one up to `wait_s` seconds.
+
+    Raises IndexLocked, which names the other process and since when it has been writing.
+    """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with _lock(settings.data_dir):
+    with _lock(settings.data_dir, wait_s):
         library = LibraryWriter.open(settings.data_dir)
         try:
-            dense = DenseIndex(settings.data_dir, open_embeddings(settings))
-            writer = IndexWriter(library, dense, LexicalIndex(settings.data_dir), settings.embedding)
+            embeddings = open_embeddings(settings)
+            dense = DenseIndex(settings.data_dir, embeddings)
+            writer = IndexWriter(library, dense, LexicalIndex(settings.data_dir), embeddings, settings.embedding)
             try:
-                writer.discard_staged()
+                writer.clean()
                 yield writer
             finally:
                 writer.close()
@@ -120,22 +223,37 @@ def open_writer(settings: Settings) -> Iterator[IndexWriter]:
 
 
 @contextmanager
-def _lock(data_dir: Path) -> Iterator[None]:
+def _lock(data_dir: Path, wait_s: float) -> Iterator[None]:
     owner = data_dir / OWNER_NAME
     lock = FileLock(data_dir / LOCK_NAME)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait_s)
     except Timeout:
-        pid = owner.read_text().strip() if owner.exists() else "unknown"
         raise IndexLocked(
-            f"another process (pid {pid}) is writing the index in {data_dir}. Wait until it ends, then run this again."
+            f"another process ({_described(owner)}) is writing the index in {data_dir}. "
+            "Wait until it ends, or run this again with --wait."
         ) from None
     try:
-        owner.write_text(str(os.getpid()))
+        owner.write_text(json.dumps({"pid": os.getpid(), "command": Path(sys.argv[0]).name, "since": time.time()}))
         yield
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def _described(owner: Path) -> str:
+    """Who holds the lock, and for how long; the file may be half written."""
+    try:
+        held = json.loads(owner.read_text())
+        age_s = max(0, round(time.time() - held["since"]))
+        return f"pid {held['pid']}, {held['command']}, since {age_s // 60} min {age_s % 60} s"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "just started"
+
+
+def _entry(document_id: str, version: NewVersion, item: StagedChunk) -> Entry:
+    words = f"{version.title}\n{item.chunk.heading}\n{item.text}"
+    return Entry(item.id, item.text, words, _metadata(document_id, version, item), text_hash(item.text))
 
 
 def _metadata(document_id: str, version: NewVersion, item: StagedChunk) -> dict[str, Any]:

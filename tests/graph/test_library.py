@@ -34,8 +34,9 @@ def test_a_new_version_replaces_the_old_whose_text_still_opens(library: LibraryW
     _, (old,) = library.stage(collection, version("a.txt", FOX))
     library.publish()
     _, (new,) = library.stage(collection, version("a.txt", SQLITE, revision=2))
-    published = library.publish()
-    assert published.replaced == {collection.id: [old.id]}
+    before = library.publish() - 1
+    assert library.unfinished() == {collection.id: [old.id]}
+    assert set(library.live_chunks([old.id, new.id], generation=before)) == {old.id}
     assert set(library.live_chunks([old.id, new.id])) == {new.id}
     assert library.source(old.id).text == FOX
     assert not library.source(old.id).live
@@ -47,6 +48,7 @@ def test_going_back_to_an_earlier_version_works(library: LibraryWriter, collecti
     for revision, content in ((1, FOX), (2, SQLITE), (1, FOX)):
         _, (chunk,) = library.stage(collection, version("a.txt", content, revision=revision))
         library.publish()
+        library.finish()
     assert library.source(chunk.id).live
     assert library.text(library.documents()[0].id) == FOX
 
@@ -74,7 +76,10 @@ def test_a_slice_knows_the_chunks_around_it_of_its_section_and_page(
 def test_removing_a_document_erases_its_text(library: LibraryWriter, collection: Collection) -> None:
     document_id, (chunk,) = library.stage(collection, version("a.txt", FOX))
     library.publish()
-    assert library.remove([document_id]) == {collection.id: [chunk.id]}
+    before = library.publish([document_id]) - 1
+    assert library.unfinished() == {collection.id: [chunk.id]}
+    assert library.live_chunks([chunk.id], generation=before) == {}
+    library.finish()
     with pytest.raises(SourceNotFound):
         library.source(chunk.id)
     with pytest.raises(DocumentNotFound):
@@ -84,8 +89,10 @@ def test_removing_a_document_erases_its_text(library: LibraryWriter, collection:
 
 def test_what_a_dead_writer_staged_is_discarded(library: LibraryWriter, collection: Collection) -> None:
     _, (chunk,) = library.stage(collection, version("a.txt", FOX))
-    assert library.discard_staged() == {collection.id: [chunk.id]}
-    assert library.publish().replaced == {}
+    assert library.unfinished() == {collection.id: [chunk.id]}
+    library.finish()
+    assert library.unfinished() == {}
+    library.publish()
     assert library.is_empty()
 
 

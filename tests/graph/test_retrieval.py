@@ -30,7 +30,7 @@ def open_retriever(settings: Settings, embedding: str = "minilm") -> Retriever:
     return Retriever(
         Library.open(settings.data_dir),
         lambda: DenseIndex(settings.data_dir, embeddings),
-        LexicalIndex(settings.data_dir),
+        lambda: LexicalIndex(settings.data_dir),
         embeddings,
         embedding,
     )
@@ -83,10 +83,7 @@ def test_confidence_tells_what_is_there_from_what_is_not(retriever: Retriever) -
     assert not missing.enough
 
 
-def test_a_running_reader_follows_what_another_process_publishes(
-    retriever: Retriever, index: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("graph.retrieval.hybrid.REOPEN_INTERVAL_S", 0.0)
+def test_a_running_reader_follows_what_another_process_publishes(retriever: Retriever, index: Settings) -> None:
     assert "wombats.txt" not in ask(retriever, "cube-shaped droppings")
     script = (
         "import sys; from graph.settings import Settings; from graph.retrieval.writer import open_writer\n"

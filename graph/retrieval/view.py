@@ -1,0 +1,158 @@
+"""Views: which state of the index a search sees, and how a running process gets to see the next one.
+
+Neither index follows what another process writes: Chroma keeps its vectors as they were when it opened them, tantivy
+its segments. So a view is opened for each generation of the library, warmed while searches go on with the one
+before, and put in its place.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import structlog
+
+from graph.library import Collection, Library, no_collection
+from graph.retrieval.index import DenseIndex
+from graph.retrieval.lexical import LexicalIndex
+
+POLL_S = 0.25
+"""How often a followed library is asked for its generation, which takes a tenth of a millisecond."""
+REST = 4
+"""A view that took a second to open is followed by so many seconds without opening another, while a writer goes on."""
+ATTEMPTS = 5
+"""How often a view is opened anew because the next generation was published meanwhile."""
+
+log = structlog.get_logger(__name__)
+
+
+class View:
+    """Both indexes and the collections as of one generation."""
+
+    def __init__(
+        self, generation: int, collections: Sequence[Collection], dense: DenseIndex, lexical: LexicalIndex
+    ) -> None:
+        self.generation = generation
+        self.dense = dense
+        self.lexical = lexical
+        self._collections = {collection.name: collection for collection in collections}
+        self.users = 0
+
+    def collection(self, name: str) -> Collection:
+        """The collection of that name. Raises CollectionNotFound."""
+        if name not in self._collections:
+            raise no_collection(name)
+        return self._collections[name]
+
+    def warm(self) -> None:
+        """Open every collection, which fixes what is seen of it."""
+        for collection in self._collections.values():
+            self.lexical.warm(collection.id)
+            self.dense.warm(collection.id)
+
+    def close(self) -> None:
+        """Free what Chroma holds."""
+        self.dense.close()
+
+
+class Views:
+    """The current view. Threads may share one object; calls block while a view is opened.
+
+    Until `follow` is called, whoever searches opens the view that it needs.
+    """
+
+    def __init__(
+        self, library: Library, open_dense: Callable[[], DenseIndex], open_lexical: Callable[[], LexicalIndex]
+    ) -> None:
+        self._library = library
+        self._open_dense = open_dense
+        self._open_lexical = open_lexical
+        self._lock = threading.Lock()
+        self._opening = threading.Lock()
+        self._view: View | None = None
+        self._left: list[View] = []
+        self._follower: threading.Thread | None = None
+        self._closed = threading.Event()
+
+    @contextmanager
+    def current(self) -> Iterator[View]:
+        """The view to search in, kept open meanwhile."""
+        if self._view is None or (self._follower is None and self._view.generation != self._library.generation()):
+            self._advance()
+        with self._lock:
+            view = self._view
+            assert view is not None
+            view.users += 1
+        try:
+            yield view
+        finally:
+            with self._lock:
+                view.users -= 1
+            self._close_left()
+
+    def latest(self) -> View:
+        """The current view, for a question to what it holds in memory."""
+        if self._view is None:
+            self._advance()
+        assert self._view is not None
+        return self._view
+
+    def follow(self) -> None:
+        """From now on open views in the background, so that no search waits for one."""
+        self._advance()
+        if self._follower is None:
+            self._follower = threading.Thread(target=self._run, name="citestream-views", daemon=True)
+            self._follower.start()
+
+    def close(self) -> None:
+        """Close all views; no search may be running."""
+        self._closed.set()
+        if self._follower is not None:
+            self._follower.join()
+        with self._lock:
+            left, self._left = [*self._left, *([self._view] if self._view else [])], []
+            self._view = None
+        for view in left:
+            view.close()
+
+    def _run(self) -> None:
+        wait = POLL_S
+        while not self._closed.wait(wait):
+            began = time.monotonic()
+            try:
+                opened = self._advance()
+            except Exception:  # a disk that is full now may not be so in a second; searches go on with what there is
+                log.exception("index_view_failed")
+                opened = True
+            wait = max(POLL_S, REST * (time.monotonic() - began)) if opened else POLL_S
+
+    def _advance(self) -> bool:
+        """Put a view of the library's generation in place, if the current one is older; whether it did."""
+        with self._opening:
+            if self._view is not None and self._view.generation == self._library.generation():
+                return False
+            view = self._open()
+            with self._lock:
+                before, self._view = self._view, view
+                if before is not None:
+                    self._left.append(before)
+        self._close_left()
+        return True
+
+    def _open(self) -> View:
+        """A view that has all of its generation: had another been published meanwhile, chunks might be gone already."""
+        for attempt in range(1, ATTEMPTS + 1):
+            generation = self._library.generation()
+            view = View(generation, self._library.open_collections(), self._open_dense(), self._open_lexical())
+            view.warm()
+            if self._library.generation() == generation or attempt == ATTEMPTS:
+                break
+            view.close()
+        return view
+
+    def _close_left(self) -> None:
+        with self._lock:
+            idle = [view for view in self._left if not view.users]
+            self._left = [view for view in self._left if view.users]
+        for view in idle:
+            view.close()
