@@ -5,13 +5,15 @@ process is writing the index, 130 interrupted. Files without a loader and empty 
 """
 
 import json
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,6 +54,9 @@ USAGE_ERRORS = (
 )
 
 EXCERPT_CHARS = 600
+JOBS = min(2, os.cpu_count() or 1)
+"""Reading is a twentieth of the work of embedding, so that two processes keep ahead of it."""
+WAIT_S = 24 * 3600.0
 
 
 def _check_name(name: str | None) -> str | None:
@@ -90,6 +95,8 @@ def ingest_command(
     collection: CollectionName = DEFAULT_COLLECTION,
     prune: Annotated[bool, typer.Option("--prune", help="Remove documents of these folders that are gone.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Processes that read files.")] = JOBS,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait while another process is writing the index.")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -106,7 +113,8 @@ def ingest_command(
         began = time.monotonic()
         done: list[Step] = []
         settings = _settings(data_dir)
-        with closing(_ingest(settings, paths, collection, prune=prune, dry_run=dry_run)) as steps:
+        ways = Ways(prune, dry_run, jobs, WAIT_S if wait else 0)
+        with closing(_ingest(settings, paths, collection, ways)) as steps:
             for step in steps:
                 done.append(step)
                 if as_json:
@@ -254,26 +262,55 @@ def _open_library(data_dir: Path | None) -> "Iterator[Library]":
         library.close()
 
 
-def _ingest(
-    settings: "Settings", paths: list[Path], collection: str, *, prune: bool, dry_run: bool
-) -> "Generator[Step]":
+def _ingest(settings: "Settings", paths: list[Path], collection: str, ways: "Ways") -> "Generator[Step]":
+    from ingest.parsing import Parsers
     from ingest.sync import apply_plan, make_plan, try_plan
 
-    known = _known(settings, collection)
-    plan = make_plan(paths, known, prune=prune, leave_out=settings.data_dir.resolve())
-    if dry_run:
-        yield from try_plan(plan)
-        return
-    if not any(step.is_work for step in plan):
-        yield from plan
-        return
-    # The writer loads the embedding and takes the lock, so only a run with work to do opens it.
-    from graph.retrieval.writer import open_writer
-    from ingest.chunking import CHUNKER
+    with TemporaryDirectory(prefix="citestream-") as spool, Parsers(ways.jobs) as parsers:
 
-    with open_writer(settings) as writer:
-        writer.begin(collection, chunker=CHUNKER)
-        yield from _with_progress(plan, apply_plan(plan, writer))
+        def plan_now() -> "list[Step]":
+            known = _known(settings, collection)
+            return make_plan(paths, known, Path(spool), prune=ways.prune, leave_out=settings.data_dir.resolve())
+
+        generation = _generation(settings)
+        plan = plan_now()
+        if ways.dry_run:
+            yield from try_plan(plan, parsers)
+            return
+        if not any(step.is_work for step in plan):
+            yield from plan
+            return
+        # The writer loads the embedding and takes the lock, so only a run with work to do opens it.
+        from graph.retrieval.writer import open_writer
+        from ingest.chunking import CHUNKER
+
+        with open_writer(settings, wait_s=ways.wait_s) as writer:
+            writer.begin(collection, chunker=CHUNKER)
+            if writer.library.generation() != generation:  # another process has published meanwhile
+                plan = plan_now()
+            yield from _with_progress(plan, apply_plan(plan, writer, parsers))
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How to ingest, as the flags say."""
+
+    prune: bool
+    dry_run: bool
+    jobs: int
+    wait_s: float
+
+
+def _generation(settings: "Settings") -> int:
+    from graph.library import FILE_NAME, Library
+
+    if not (settings.data_dir / FILE_NAME).exists():
+        return 0
+    library = Library.open(settings.data_dir)
+    try:
+        return library.generation()
+    finally:
+        library.close()
 
 
 def _known(settings: "Settings", collection: str) -> "list[KnownDocument]":

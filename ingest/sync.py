@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import structlog
-
-from graph.errors import CitestreamError
-from graph.library import KnownDocument, NewVersion
+from graph.library import KnownDocument
 from graph.retrieval.writer import IndexWriter
-from ingest.chunking import chunk
-from ingest.loaders import LOADER_VERSION, MAX_BYTES, SNIFF_BYTES, Unreadable, format_of, load
+from ingest.archives import BadArchive, is_archive, unpack
+from ingest.loaders import LOADER_VERSION, MAX_BYTES, SNIFF_BYTES, format_of
+from ingest.parsing import Outcome, Parsers, Refused, Request
 
 PUBLISH_CHUNKS = 500
 """New chunks after which what is done becomes visible, so that a long run can be searched while it goes on."""
@@ -22,15 +20,22 @@ READ_BYTES = 1024 * 1024
 
 Status = Literal["added", "changed", "unchanged", "removed", "failed", "skipped"]
 
-log = structlog.get_logger(__name__)
-
 
 @dataclass(frozen=True)
 class Found:
-    """A file to look at: where it is, and what people call it (the path as given, in POSIX form)."""
+    """A file to look at: where it is, and what people call it (the path as given, in POSIX form).
+
+    Of a file in an archive, `path` goes on behind the archive's, and its bytes are in `unpacked`.
+    """
 
     path: Path
     source: str
+    unpacked: Path | None = None
+
+    @property
+    def file(self) -> Path:
+        """Where its bytes are."""
+        return self.unpacked or self.path
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,12 @@ class Step:
     chunks: int | None = None
     document_id: str | None = None
     size_bytes: int = 0
+    unpacked: Path | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the file has to be parsed."""
+        return self.status in ("added", "changed")
 
     @property
     def is_work(self) -> bool:
@@ -58,39 +69,48 @@ class Step:
 
 
 def make_plan(
-    paths: Sequence[Path], known: Iterable[KnownDocument], *, prune: bool = False, leave_out: Path | None = None
+    paths: Sequence[Path],
+    known: Iterable[KnownDocument],
+    spool: Path,
+    *,
+    prune: bool = False,
+    leave_out: Path | None = None,
 ) -> list[Step]:
     """Compare files and folders with the `known` documents of a collection; reads and hashes every file.
 
-    `prune` adds the removal of documents whose file was in one of the folders and is gone. `leave_out` is a
-    folder not to look into, such as the data folder. Raises FileNotFoundError when one of `paths` does not exist.
+    Archives count as folders; what is new in them is unpacked into the folder `spool`. `prune` adds the removal of
+    documents whose file was in one of the folders and is gone. `leave_out` is a folder not to look into, such as the
+    data folder. Raises FileNotFoundError when one of `paths` does not exist.
     """
     documents = Documents(known)
     steps: dict[Path, Step] = {}
     for given in paths:
-        for item in walk(given, leave_out):
+        for item in _with_members(walk(given, leave_out), spool):
             if isinstance(item, Step):
                 steps.setdefault(item.path, item)
             elif item.path not in steps:
                 steps[item.path] = _plan_file(item, documents)
     planned = list(steps.values())
     if prune:
-        folders = [path.resolve() for path in paths if path.is_dir()]
-        planned += documents.gone(folders, {step.document_id for step in planned})
+        folders = [path.resolve() for path in paths if path.is_dir() or is_archive(path)]
+        unknown = [step.path for step in planned if step.status == "failed"]
+        planned += documents.gone(folders, {step.document_id for step in planned}, unknown)
     return planned
 
 
-def apply_plan(plan: Sequence[Step], writer: IndexWriter) -> Iterator[Step]:
+def apply_plan(plan: Sequence[Step], writer: IndexWriter, parsers: Parsers) -> Iterator[Step]:
     """Carry out a plan: yields each step as it turned out.
 
     What was yielded is visible to readers after the next publish, which comes every few hundred chunks and at the
     end. Left early, what was published stays and the rest never becomes visible.
     """
     waiting = 0
+    parsed = parsers.parse(_requests(plan))
     for step in plan:
-        outcome = _apply_step(step, writer)
+        outcome = _apply_step(step, writer, parsed)
+        _delete_unpacked(step)
         yield outcome
-        if outcome.status in ("added", "changed"):
+        if outcome.is_read:
             waiting += outcome.chunks or 0
         if waiting >= PUBLISH_CHUNKS:
             writer.publish()
@@ -98,14 +118,15 @@ def apply_plan(plan: Sequence[Step], writer: IndexWriter) -> Iterator[Step]:
     writer.publish()
 
 
-def try_plan(plan: Sequence[Step]) -> Iterator[Step]:
+def try_plan(plan: Sequence[Step], parsers: Parsers) -> Iterator[Step]:
     """Say how a plan would turn out: files are read and cut, nothing is written."""
+    parsed = parsers.parse(_requests(plan))
     for step in plan:
-        if step.status not in ("added", "changed"):
+        if not step.is_read:
             yield step
             continue
-        version = _read(step)
-        yield version if isinstance(version, Step) else replace(step, chunks=len(version.chunks))
+        version = next(parsed)
+        yield _refused(step, version) if isinstance(version, Refused) else replace(step, chunks=len(version.chunks))
 
 
 def walk(given: Path, leave_out: Path | None = None) -> Iterator[Found | Step]:
@@ -130,6 +151,24 @@ def walk(given: Path, leave_out: Path | None = None) -> Iterator[Found | Step]:
         path = Path(error.filename)
         source = (given / path.relative_to(root)).as_posix()
         yield _failed(Found(path, source), "unreadable", f"the folder cannot be read ({error.strerror})")
+
+
+def _with_members(found: Iterable[Found | Step], spool: Path) -> Iterator[Found | Step]:
+    """The files, with those in archives in place of the archives."""
+    for item in found:
+        if isinstance(item, Step) or not is_archive(item.path):
+            yield item
+            continue
+        folder = spool / hashlib.sha256(str(item.path).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        folder.mkdir(exist_ok=True)
+        try:
+            for member in unpack(item.path, folder):
+                inside = Found(item.path / member.name, f"{item.source}/{member.name}", member.file)
+                yield inside if member.file else _failed(inside, member.reason, member.detail)
+        except BadArchive as exc:
+            yield _failed(item, exc.reason, exc.detail)
+        except OSError as exc:
+            yield _failed(item, "unreadable", exc.strerror or "the archive cannot be read")
 
 
 def _is_file_below(path: Path, root: Path) -> bool:
@@ -163,13 +202,14 @@ class Documents:
             return document.source
         return str(file.path) if file.source in self._by_source else file.source
 
-    def gone(self, folders: Sequence[Path], kept: set[str | None]) -> list[Step]:
-        """Removals of the documents below `folders` without a file, except for those `kept`."""
+    def gone(self, folders: Sequence[Path], kept: set[str | None], unknown: Sequence[Path]) -> list[Step]:
+        """Removals of the documents below `folders` without a file, except for those `kept` or below `unknown`."""
         return [
             Step(document.source, Path(document.path), "removed", document_id=document.id)
             for document in sorted(self._by_path.values(), key=lambda document: document.source)
             if document.id not in kept
             and any(Path(document.path).is_relative_to(folder) for folder in folders)
+            and not any(Path(document.path).is_relative_to(path) for path in unknown)
             and _is_gone(Path(document.path))
         ]
 
@@ -187,8 +227,10 @@ def _is_gone(path: Path) -> bool:
 
 def _plan_file(file: Found, documents: Documents) -> Step:
     known = documents.of(file)
-    named = Found(file.path, documents.source_of(file))
-    step = _look_at(named, known)
+    named = replace(file, source=documents.source_of(file))
+    step = replace(_look_at(named, known), unpacked=file.unpacked)
+    if not step.is_read:
+        _delete_unpacked(step)
     if known is None:
         return step
     return replace(step, document_id=known.id, chunks=known.chunks)
@@ -196,11 +238,11 @@ def _plan_file(file: Found, documents: Documents) -> Step:
 
 def _look_at(file: Found, known: KnownDocument | None) -> Step:
     try:
-        info = file.path.stat()
+        info = file.file.stat()
         if not stat.S_ISREG(info.st_mode):  # to open a pipe would be to wait for its other end
             return _failed(file, "unreadable", "not a regular file")
         size_bytes = info.st_size
-        with file.path.open("rb") as opened:
+        with file.file.open("rb") as opened:
             head = opened.read(SNIFF_BYTES)
             if not _is_utf8(file.source) or not _is_utf8(str(file.path)):
                 return _failed(file, "file-name", "the path is not valid UTF-8; rename the file or its folder")
@@ -239,51 +281,28 @@ def _hash(parts: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _apply_step(step: Step, writer: IndexWriter) -> Step:
-    if not step.is_work:
-        return step
+def _requests(plan: Sequence[Step]) -> Iterator[Request]:
+    return (Request(step.unpacked or step.path, step.source, str(step.path)) for step in plan if step.is_read)
+
+
+def _apply_step(step: Step, writer: IndexWriter, parsed: Iterator[Outcome]) -> Step:
     if step.status == "removed" and step.document_id is not None:
         writer.remove(step.document_id)
+    if not step.is_read:
         return step
-    version = _read(step)
-    if isinstance(version, Step):
-        return version
-    # Outside of what is caught: a version that is staged by half must never be published.
+    version = next(parsed)
+    if isinstance(version, Refused):
+        return _refused(step, version)
     result = writer.put(version)
     return replace(step, chunks=result.chunks, document_id=result.document_id)
 
 
-def _read(step: Step) -> NewVersion | Step:
-    """Load and cut a file. The edge at which whatever goes wrong in one file stops."""
-    try:
-        return _new_version(step)
-    except Unreadable as exc:
-        # An empty file is nothing to worry about.
-        status: Status = "skipped" if exc.reason == "empty" else "failed"
-        return replace(step, status=status, reason=exc.reason, detail=exc.detail)
-    except OSError as exc:
-        return replace(step, status="failed", reason="unreadable", detail=exc.strerror or "it cannot be read")
-    except CitestreamError:
-        raise
-    except Exception:
-        log.exception("ingest_file_failed", source=step.source)
-        return replace(step, status="failed", reason="internal", detail="an error in citestream; see the log")
+def _refused(step: Step, refused: Refused) -> Step:
+    # An empty file is nothing to worry about.
+    status: Status = "skipped" if refused.reason == "empty" else "failed"
+    return replace(step, status=status, reason=refused.reason, detail=refused.detail)
 
 
-def _new_version(step: Step) -> NewVersion:
-    info = step.path.stat()
-    data = step.path.read_bytes()
-    loaded = load(data, step.path.name)
-    return NewVersion(
-        source=step.source,
-        path=str(step.path),
-        format=loaded.format,
-        title=loaded.title,
-        lang=loaded.lang,
-        sha256=hashlib.sha256(data).hexdigest(),
-        size_bytes=len(data),
-        mtime_ns=info.st_mtime_ns,
-        loader=f"{loaded.format}/{LOADER_VERSION}",
-        text=loaded.text,
-        chunks=chunk(loaded),
-    )
+def _delete_unpacked(step: Step) -> None:
+    if step.unpacked is not None:
+        step.unpacked.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from graph.library.records import (
     SourceView,
     parse_source_id,
 )
-from graph.library.tables import chunks, collections, documents, generation_of, open_engine, versions
+from graph.library.tables import UNFINISHED, chunks, collections, documents, generation_of, open_engine, versions
 
 NEIGHBOUR_CHARS = 600
 """Characters shown before and after a passage."""
@@ -31,7 +31,8 @@ SQL_BATCH = 500
 class Library:
     """Open with `Library.open(data_dir)`; threads may share one object. Calls block, milliseconds at most."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, data_dir: Path) -> None:
+        self.data_dir = data_dir
         self._engine = engine
 
     @classmethod
@@ -40,7 +41,7 @@ class Library:
 
         Raises IndexMismatch when a newer citestream wrote it.
         """
-        return cls(open_engine(data_dir))
+        return cls(open_engine(data_dir), data_dir)
 
     def close(self) -> None:
         """Close the connections."""
@@ -59,6 +60,12 @@ class Library:
         with self._engine.connect() as connection:
             rows = connection.execute(select(collections)).all()
         return [Collection(row.id, row.name, row.embedding, row.chunker) for row in rows]
+
+    def ended_chunks(self) -> int:
+        """How many chunks may be in the indexes that are not live: of versions not published yet, or just replaced."""
+        query = select(func.coalesce(func.sum(versions.c.chunks), 0))
+        with self._engine.connect() as connection:
+            return int(connection.execute(query.where(versions.c.state.in_(UNFINISHED))).scalar_one())
 
     def collections(self) -> list[CollectionInfo]:
         """All collections by name, with what is live in them."""

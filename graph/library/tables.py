@@ -31,6 +31,10 @@ FILE_NAME = "library.db"
 VersionState = Literal["staged", "live", "replaced", "removed", "kept"]
 """`staged`: seen by nobody; `replaced` and `removed`: no longer live, but still in the indexes; `kept`: text alone."""
 
+ENDED: tuple[VersionState, ...] = ("replaced", "removed")
+UNFINISHED: tuple[VersionState, ...] = ("staged", *ENDED)
+"""States in which the indexes may have chunks that are not live."""
+
 metadata = MetaData()
 meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Integer, nullable=False))
 collections = Table(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from graph.library.reader import Library, batches
 from graph.library.records import (
@@ -19,7 +19,16 @@ from graph.library.records import (
     collection_id,
     text_hash,
 )
-from graph.library.tables import VersionState, bump_generation, chunks, collections, documents, generation_of, versions
+from graph.library.tables import (
+    ENDED,
+    UNFINISHED,
+    bump_generation,
+    chunks,
+    collections,
+    documents,
+    generation_of,
+    versions,
+)
 
 
 class LibraryWriter(Library):
@@ -103,13 +112,16 @@ class LibraryWriter(Library):
                 _remove(connection, batch, generation)
             return bump_generation(connection) if staged or removed else generation - 1
 
-    def unfinished(self) -> dict[str, list[str]]:
-        """Ids of chunks that no reader wants, by collection id: of versions that ended, or were never published."""
+    def unfinished(self, generation: int | None = None) -> dict[str, list[str]]:
+        """Ids of chunks that no reader wants, by collection id: of versions that ended, or were never published.
+
+        With `generation`, only of those that had ended by then.
+        """
         query = (
             select(documents.c.collection_id, chunks.c.id)
             .join(versions, versions.c.document_id == documents.c.id)
             .join(chunks, chunks.c.version_id == versions.c.id)
-            .where(versions.c.state.in_(UNFINISHED))
+            .where(_is_unfinished(generation))
         )
         left: dict[str, list[str]] = {}
         with self._engine.connect() as connection:
@@ -117,11 +129,12 @@ class LibraryWriter(Library):
                 left.setdefault(row.collection_id, []).append(row.id)
         return left
 
-    def finish(self) -> None:
+    def finish(self, generation: int | None = None) -> None:
         """What was `unfinished` has left the indexes: the text of replaced versions stays, the rest is forgotten."""
+        ended = _is_unfinished(generation)
         with self._engine.begin() as connection:
-            connection.execute(update(versions).where(versions.c.state == "replaced").values(state="kept"))
-            connection.execute(delete(versions).where(versions.c.state.in_(("staged", "removed"))))
+            connection.execute(update(versions).where(ended, versions.c.state == "replaced").values(state="kept"))
+            connection.execute(delete(versions).where(ended, versions.c.state != "kept"))
             has_version = select(versions.c.id).where(versions.c.document_id == documents.c.id).exists()
             connection.execute(delete(documents).where(~has_version))
 
@@ -141,7 +154,10 @@ class LibraryWriter(Library):
             }
 
 
-UNFINISHED: tuple[VersionState, ...] = ("staged", "replaced", "removed")
+def _is_unfinished(generation: int | None) -> ColumnElement[bool]:
+    if generation is None:
+        return versions.c.state.in_(UNFINISHED)
+    return versions.c.state.in_(ENDED) & (versions.c.live_until <= generation)
 
 
 def _find_document(connection: Connection, collection: Collection, new: NewVersion) -> Row[Any] | None:

@@ -26,6 +26,8 @@ POOL = 60
 """Hits taken from each side."""
 POOL_FILTERED = 400
 """The same when a metadata filter will drop some of them."""
+MOST_ENDED = 1000
+"""So many more at most, where a writer has just replaced chunks that may still be found."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Retriever:
             targets = [view.collection(name) for name in collections]
             for target in targets:
                 check_embedding(target, self._embedding_name)
-            pool = POOL_FILTERED if where else POOL
+            pool = (POOL_FILTERED if where else POOL) + min(view.ended, MOST_ENDED)
             about = self._topics(query, targets, view)
             lexical = self._search_lexical(view, {**about.terms, **query["terms"]}, targets, pool)
             dense = self._search_dense(view, query, targets, pool)

@@ -85,10 +85,18 @@ class DenseIndex:
         return left
 
     def warm(self, collection: str) -> None:
-        """Load a collection's vectors, which its first search would do."""
+        """Load a collection's vectors, which its first search would do.
+
+        Raises IndexUnusable, also when a writer deletes just what is read.
+        """
         target = self._vectors(collection)
-        some = None if target is None else target.get(limit=1, include=["embeddings"])
-        if some is not None and some["ids"]:
+        if target is None:
+            return
+        try:
+            some = target.get(limit=1, include=["embeddings"])
+        except ChromaError as exc:
+            raise IndexUnusable("a chunk went away while the index was opened; try again.") from exc
+        if some["ids"]:
             self.search(collection, np.asarray(some["embeddings"][0], np.float32), 1)
 
     def delete(self, collection: str, ids: Sequence[str]) -> None:

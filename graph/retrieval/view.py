@@ -9,12 +9,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import IO
 
 import structlog
 
+from graph.errors import IndexUnusable
 from graph.library import Collection, Library, no_collection
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
+from graph.retrieval.presence import KEEP_S, be_present
 
 POLL_S = 0.25
 """How often a followed library is asked for its generation, which takes a tenth of a millisecond."""
@@ -27,16 +30,22 @@ log = structlog.get_logger(__name__)
 
 
 class View:
-    """Both indexes and the collections as of one generation."""
+    """Both indexes and the collections as of one generation; `ended` chunks in them may not be live."""
 
     def __init__(
-        self, generation: int, collections: Sequence[Collection], dense: DenseIndex, lexical: LexicalIndex
+        self,
+        generation: int,
+        collections: Sequence[Collection],
+        dense: DenseIndex,
+        lexical: LexicalIndex,
+        ended: int,
     ) -> None:
         self.generation = generation
         self.dense = dense
         self.lexical = lexical
-        self._collections = {collection.name: collection for collection in collections}
+        self.ended = ended
         self.users = 0
+        self._collections = {collection.name: collection for collection in collections}
 
     def collection(self, name: str) -> Collection:
         """The collection of that name. Raises CollectionNotFound."""
@@ -73,6 +82,7 @@ class Views:
         self._left: list[View] = []
         self._follower: threading.Thread | None = None
         self._closed = threading.Event()
+        self._presence: IO[bytes] | None = None
 
     @contextmanager
     def current(self) -> Iterator[View]:
@@ -114,6 +124,9 @@ class Views:
             self._view = None
         for view in left:
             view.close()
+        if self._presence is not None:
+            self._presence.close()
+            self._presence = None
 
     def _run(self) -> None:
         wait = POLL_S
@@ -131,6 +144,7 @@ class Views:
         with self._opening:
             if self._view is not None and self._view.generation == self._library.generation():
                 return False
+            self._presence = self._presence or be_present(self._library.data_dir)
             view = self._open()
             with self._lock:
                 before, self._view = self._view, view
@@ -140,13 +154,22 @@ class Views:
         return True
 
     def _open(self) -> View:
-        """A view that has all of its generation: had another been published meanwhile, chunks might be gone already."""
+        """A view that has all of its generation: one that took long may miss chunks which have ended meanwhile."""
         for attempt in range(1, ATTEMPTS + 1):
+            began = time.monotonic()
             generation = self._library.generation()
-            view = View(generation, self._library.open_collections(), self._open_dense(), self._open_lexical())
-            view.warm()
-            if self._library.generation() == generation or attempt == ATTEMPTS:
-                break
+            collections, ended = self._library.open_collections(), self._library.ended_chunks()
+            view = View(generation, collections, self._open_dense(), self._open_lexical(), ended)
+            try:
+                view.warm()
+            except IndexUnusable:  # a chunk that it was about to load has gone
+                log.info("index_view_again", attempt=attempt, exc_info=attempt == ATTEMPTS)
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                in_time = time.monotonic() - began < KEEP_S
+                if in_time or self._library.generation() == generation or attempt == ATTEMPTS:
+                    break
             view.close()
         return view
 

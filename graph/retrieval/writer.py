@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from graph.library import Collection, LibraryWriter, NewVersion, StagedChunk, te
 from graph.retrieval.embeddings import open_embeddings
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
+from graph.retrieval.presence import KEEP_S, is_anybody_present
 from graph.settings import Settings
 
 LOCK_NAME = "writer.lock"
@@ -81,6 +83,8 @@ class IndexWriter:
         self._staged: list[str] = []
         self._hands = ThreadPoolExecutor(max_workers=1, thread_name_prefix="citestream-index")
         self._writing: Future[None] | None = None
+        self._ended: deque[tuple[float, int]] = deque()
+        """When each generation was published whose predecessors may still be in the indexes."""
 
     def begin(self, collection: str, *, chunker: str) -> None:
         """Choose the collection that the following calls are about, made when missing.
@@ -121,19 +125,37 @@ class IndexWriter:
         if self._staged and (lost := self._dense.missing(self._current().id, self._staged)):
             raise IndexUnusable(f"Chroma has lost {len(lost)} of {len(self._staged)} chunks. Run this again.")
         self._lexical.commit()
-        self.library.publish(self._removed)
+        self._ended.append((time.monotonic(), self.library.publish(self._removed)))
         self._staged, self._removed = [], []
-        self.clean()
+        self._clean_ended()
 
     def clean(self) -> None:
-        """Take out of the indexes what has ended, and what a writer that died left behind."""
-        unfinished = self.library.unfinished()
+        """Take out of the indexes all that has ended, and what a writer that died left behind.
+
+        Waits until readers have had the time to open what was published last.
+        """
+        if self._ended and self.library.unfinished() and is_anybody_present(self.library.data_dir):
+            time.sleep(max(0.0, self._ended[-1][0] + KEEP_S - time.monotonic()))
+        self._ended.clear()
+        self._clean(None)
+
+    def _clean_ended(self) -> None:
+        """Take out what ended long enough ago; all of it where nobody reads."""
+        alone = not is_anybody_present(self.library.data_dir)
+        generation = None
+        while self._ended and (alone or self._ended[0][0] + KEEP_S < time.monotonic()):
+            generation = self._ended.popleft()[1]
+        if generation is not None:
+            self._clean(generation)
+
+    def _clean(self, generation: int | None) -> None:
+        unfinished = self.library.unfinished(generation)
         for collection_id, ids in unfinished.items():
             self._dense.delete(collection_id, ids)
             self._lexical.delete(collection_id, ids)
         if unfinished:
             self._lexical.commit()
-            self.library.finish()
+            self.library.finish(generation)
 
     def close(self) -> None:
         """Finish background work of the indexes."""
@@ -216,6 +238,7 @@ def open_writer(settings: Settings, *, wait_s: float = 0) -> Iterator[IndexWrite
             try:
                 writer.clean()
                 yield writer
+                writer.clean()
             finally:
                 writer.close()
         finally:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,21 +20,36 @@ from graph.retrieval.writer import IndexWriter, open_writer
 from graph.settings import Settings
 from tests.graph.conftest import CATS, FOX, SQLITE, version
 
+Open = Callable[..., Retriever]
+
 
 @pytest.fixture
-def retriever(index: Settings) -> Retriever:
+def open_retriever() -> Iterator[Open]:
+    """Open retrievers, which are closed behind the test."""
+    opened: list[Retriever] = []
+
+    def open_one(settings: Settings, embedding: str = "minilm") -> Retriever:
+        embeddings = MiniLM()
+        library = Library.open(settings.data_dir)
+        opened.append(
+            Retriever(
+                library,
+                lambda: DenseIndex(settings.data_dir, embeddings),
+                lambda: LexicalIndex(settings.data_dir),
+                embeddings,
+                embedding,
+            )
+        )
+        return opened[-1]
+
+    yield open_one
+    for retriever in opened:
+        retriever.close()
+
+
+@pytest.fixture
+def retriever(open_retriever: Open, index: Settings) -> Retriever:
     return open_retriever(index)
-
-
-def open_retriever(settings: Settings, embedding: str = "minilm") -> Retriever:
-    embeddings = MiniLM()
-    return Retriever(
-        Library.open(settings.data_dir),
-        lambda: DenseIndex(settings.data_dir, embeddings),
-        lambda: LexicalIndex(settings.data_dir),
-        embeddings,
-        embedding,
-    )
 
 
 def ask(retriever: Retriever, question: str, **where: list[str]) -> list[str]:
@@ -100,7 +116,9 @@ def test_a_running_reader_follows_what_another_process_publishes(retriever: Retr
     assert [p["text"] for p in found.passages if p["source"] == "foxes.txt"] == ["Foxes have moved away."]
 
 
-def test_an_unknown_collection_and_another_embedding_are_refused(retriever: Retriever, index: Settings) -> None:
+def test_an_unknown_collection_and_another_embedding_are_refused(
+    retriever: Retriever, open_retriever: Open, index: Settings
+) -> None:
     with pytest.raises(CollectionNotFound):
         retriever.search(history_query("fox", []), ["nope"], k=1, where={})
     with pytest.raises(IndexMismatch, match=r"'minilm'.*'openai:other'"):
@@ -157,7 +175,7 @@ def test_rare_words_weigh_more(index: Settings) -> None:
     assert np.isclose(idf["fox"], idf["file"])
 
 
-def test_several_collections_are_searched_at_once_by_one_order(index: Settings) -> None:
+def test_several_collections_are_searched_at_once_by_one_order(open_retriever: Open, index: Settings) -> None:
     with open_writer(index) as writer:
         writer.begin("more", chunker="test/1")
         writer.put(version("dens.txt", "A den is where a fox sleeps in winter, deep below the roots of a tree."))
@@ -168,7 +186,9 @@ def test_several_collections_are_searched_at_once_by_one_order(index: Settings) 
     assert [passage["index"] for passage in found.passages] == [1, 2, 3]
 
 
-def test_what_an_earlier_answer_was_taken_from_leads_a_follow_up_to_its_section(settings: Settings) -> None:
+def test_what_an_earlier_answer_was_taken_from_leads_a_follow_up_to_its_section(
+    open_retriever: Open, settings: Settings
+) -> None:
     with open_writer(settings) as writer:
         writer.begin("default", chunker="test/1")
         for bird, number in (("Robins", "four"), ("Wrens", "six"), ("Owls", "two")):

@@ -130,11 +130,16 @@ def test_nothing_but_failures_is_exit_code_4(run):
     assert run("ingest", "docs/broken.pdf").exit_code == 4
 
 
-def test_a_loader_that_breaks_is_one_files_failure(run, monkeypatch):
-    def explode(loaded: object) -> list[object]:
-        raise ZeroDivisionError
+def serve_breaking(connection) -> None:
+    """What a parser's process runs in the next test."""
+    from ingest import parsing
 
-    monkeypatch.setattr("ingest.sync.chunk", explode)
+    parsing.load = lambda *_: 1 / 0
+    parsing.serve(connection)
+
+
+def test_a_loader_that_breaks_is_one_files_failure(run, monkeypatch):
+    monkeypatch.setattr("ingest.parsing.serve", serve_breaking)
     result = run("ingest", "docs", "--json")
     assert result.exit_code == 4
     assert {line["reason"] for line in lines(result)[:-1]} == {"internal"}

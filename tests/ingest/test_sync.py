@@ -1,12 +1,15 @@
 import hashlib
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from graph.library import KnownDocument
+from ingest import sync
 from ingest.loaders import LOADER_VERSION
-from ingest.sync import Found, Step, make_plan, try_plan, walk
+from ingest.parsing import Parsers
+from ingest.sync import Found, Step, try_plan, walk
 
 
 @pytest.fixture
@@ -26,6 +29,11 @@ def known(path: Path, source: str, content: bytes, loader: str = f"text/{LOADER_
 
 def sources(given: Path, leave_out: Path | None = None) -> list[str]:
     return [item.source for item in walk(given, leave_out)]
+
+
+def make_plan(paths: list[Path], documents: list[KnownDocument], **ways: object) -> list[Step]:
+    with TemporaryDirectory() as spool:
+        return sync.make_plan(paths, documents, Path(spool), **ways)
 
 
 def told(steps: list[Step]) -> list[tuple[str, str, str | None]]:
@@ -195,9 +203,9 @@ def test_a_folder_above_with_a_name_that_is_no_utf8_is_a_failure(tmp_path, monke
 def test_a_trial_reads_the_files_and_says_how_they_would_turn_out(folder):
     (folder / "broken.pdf").write_bytes(b"%PDF-1.4 cut off")
     (folder / "empty.txt").write_text(" \n")
-    tried = [
-        (Path(step.source).name, step.status, step.reason, step.chunks) for step in try_plan(make_plan([folder], []))
-    ]
+    with Parsers(1) as parsers:
+        steps = list(try_plan(make_plan([folder], []), parsers))
+    tried = [(Path(step.source).name, step.status, step.reason, step.chunks) for step in steps]
     assert tried == [
         ("b.md", "added", None, 1),
         ("broken.pdf", "failed", "malformed", None),
