@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from graph.limits import DEFAULT_COLLECTION, MAX_QUESTION_CHARS
-from ingest.cli import failure_of, index_app, ingest_command
+from ingest.cli import ingest_command
+from ingest.command import failure_of
+from ingest.index_cli import index_app
 
 EXIT_WORSE = 3
 """Some measure became worse than in the result that was compared with."""

@@ -1,91 +1,43 @@
-"""The commands `citestream ingest` and `citestream index`.
+"""The command `citestream ingest`.
 
 Exit codes: 0 good or nothing to do, 1 internal, 2 usage, 3 some files failed, 4 every file failed, 75 another
 process is writing the index, 130 interrupted. Files without a loader and empty ones are skipped, not failed.
 """
 
-import json
 import os
-import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graph.errors import (
-    CitestreamError,
-    CollectionNotFound,
-    DocumentNotFound,
-    IndexEmpty,
-    IndexLocked,
-    IndexMismatch,
-    SettingsError,
+from graph.limits import DEFAULT_COLLECTION
+from ingest.command import (
+    EXIT_ALL_FAILED,
+    EXIT_SOME_FAILED,
+    AsJson,
+    CollectionName,
+    DataDir,
+    exit_codes,
+    load_settings,
+    log_to_stderr,
+    print_json,
 )
-from graph.limits import DEFAULT_COLLECTION, MAX_NAME_CHARS
-from ingest.terminal import shown, shown_text
+from ingest.terminal import shown
 
 if TYPE_CHECKING:
-    from graph.library import Document, KnownDocument, Library
+    from graph.library import KnownDocument
     from graph.settings import Settings
     from ingest.sync import Step
 
-EXIT_INTERNAL = 1
-EXIT_USAGE = 2
-EXIT_SOME_FAILED = 3
-EXIT_ALL_FAILED = 4
-EXIT_LOCKED = 75
-EXIT_INTERRUPTED = 130
-USAGE_ERRORS = (
-    SettingsError,
-    IndexMismatch,
-    IndexEmpty,
-    CollectionNotFound,
-    DocumentNotFound,
-    FileNotFoundError,
-    FileExistsError,
-    NotADirectoryError,
-    PermissionError,
-)
-
-EXCERPT_CHARS = 600
 JOBS = min(2, os.cpu_count() or 1)
 """Reading is a twentieth of the work of embedding, so that two processes keep ahead of it."""
 WAIT_S = 24 * 3600.0
-
-
-def _check_name(name: str | None) -> str | None:
-    if name is None:
-        return None
-    if not 0 < len(name) <= MAX_NAME_CHARS:
-        raise typer.BadParameter(f"a collection's name has 1 to {MAX_NAME_CHARS} characters.")
-    try:
-        name.encode()
-    except UnicodeEncodeError as exc:
-        raise typer.BadParameter("a collection's name has to be valid UTF-8.") from exc
-    return name
-
-
-CollectionName = Annotated[
-    str, typer.Option("--collection", "-c", metavar="NAME", callback=_check_name, help="Collection to write.")
-]
-AnyCollection = Annotated[
-    str | None,
-    typer.Option(
-        "--collection", "-c", metavar="NAME", callback=_check_name, help="Only this collection; all when left out."
-    ),
-]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of the index, in place of CITESTREAM_DATA_DIR.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
-
-index_app = typer.Typer(help="See and change what is indexed.", no_args_is_help=True)
 
 
 def ingest_command(
@@ -108,158 +60,24 @@ def ingest_command(
     Exit codes: 0 good or nothing to do, 2 usage, 3 some files failed, 4 every file failed, 75 another process is
     writing the index, 130 interrupted.
     """
-    with _exit_codes("interrupted; what was published stays"):
-        _log_to_stderr()
+    with exit_codes("interrupted; what was published stays"):
+        log_to_stderr()
         began = time.monotonic()
         done: list[Step] = []
-        settings = _settings(data_dir)
+        settings = load_settings(data_dir)
         ways = Ways(prune, dry_run, jobs, WAIT_S if wait else 0)
         with closing(_ingest(settings, paths, collection, ways)) as steps:
             for step in steps:
                 done.append(step)
                 if as_json:
-                    _print_json(_step_line(step))
+                    print_json(_step_line(step))
         seconds = time.monotonic() - began
         if as_json:
-            _print_json({"summary": {**_counts(done), "seconds": round(seconds, 3)}})
+            print_json({"summary": {**_counts(done), "seconds": round(seconds, 3)}})
         else:
             _report(done, seconds, dry_run=dry_run)
         if code := _exit_code(done):
             raise typer.Exit(code)
-
-
-@index_app.command("list")
-def list_command(collection: AnyCollection = None, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """List the documents that can be searched. With --json, an array."""
-    with _exit_codes(), _open_library(data_dir) as library:
-        documents = sorted(library.documents(collection), key=lambda document: (document.collection, document.source))
-        if as_json:
-            _print_json([_document_fields(document) for document in documents])
-            return
-        for document in documents:
-            typer.echo(
-                f"{document.id}  {shown(document.collection)}  {document.format:<8}  {document.chunks:>6} chunks  "
-                f"{shown(document.source)}  {shown(document.title)}"
-            )
-
-
-@index_app.command("show")
-def show_command(
-    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Id or source of a document.")],
-    collection: AnyCollection = None,
-    as_json: AsJson = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Show a document and the beginning of its text. With --json, an object with the whole text."""
-    with _exit_codes(), _open_library(data_dir) as library:
-        found = _find_document(library, document, collection)
-        text = library.text(found.id)
-        if as_json:
-            _print_json({**_document_fields(found), "text": text})
-            return
-        for name, value in _document_fields(found).items():
-            typer.echo(f"{name + ':':<13}{shown(str(value))}")
-        typer.echo("\n" + shown_text(text[:EXCERPT_CHARS]) + (" …" if len(text) > EXCERPT_CHARS else ""))
-
-
-@index_app.command("rm")
-def remove_command(
-    documents: Annotated[list[str], typer.Argument(metavar="DOCUMENT", help="Ids or sources of documents.")],
-    collection: AnyCollection = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    as_json: AsJson = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Remove documents and erase their text, also that of earlier versions. With --json, a line for each."""
-    with _exit_codes():
-        with _open_library(data_dir) as library:
-            found = {item.id: item for item in (_find_document(library, name, collection) for name in documents)}
-        if not yes and not _confirmed(found.values()):
-            return
-        from graph.retrieval.writer import open_writer
-
-        with open_writer(_settings(data_dir)) as writer:
-            for document_id in found:
-                writer.remove(document_id)
-            writer.publish()
-        for item in found.values():
-            if as_json:
-                _print_json({"path": item.source, "status": "removed"})
-            else:
-                typer.echo(f"removed {shown(item.source)}")
-
-
-@index_app.command("stats")
-def stats_command(as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Count what is indexed. With --json, an object with `documents` and `chunks` on top."""
-    with _exit_codes(), _open_library(data_dir) as library:
-        collections = library.collections()
-        stats = {
-            "documents": sum(item.documents for item in collections),
-            "chunks": sum(item.chunks for item in collections),
-            "generation": library.generation(),
-            "collections": [asdict(item) for item in collections],
-        }
-        if as_json:
-            _print_json(stats)
-            return
-        typer.echo(f"{stats['documents']:,} documents, {stats['chunks']:,} chunks")
-        for item in collections:
-            counted = f"{item.documents:,} documents, {item.chunks:,} chunks"
-            typer.echo(f"{shown(item.name)}: {counted}, embedding {item.embedding}")
-
-
-def failure_of(error: CitestreamError | OSError) -> tuple[str, int]:
-    """What to say about an error that the user can mend, and the exit code for it; raises any other again."""
-    code = EXIT_USAGE if isinstance(error, USAGE_ERRORS) else EXIT_INTERNAL
-    if isinstance(error, CitestreamError):
-        return error.message, EXIT_LOCKED if isinstance(error, IndexLocked) else code
-    if error.filename is None:  # no matter of a path, such as a reader of our output who has left
-        raise error
-    path = shown(str(error.filename))
-    return f"{path} cannot be used ({error.strerror}). Check the path and its permissions, or name another one.", code
-
-
-@contextmanager
-def _exit_codes(interrupted: str = "interrupted") -> Iterator[None]:
-    """Say what went wrong in one line on stderr, and leave with the code for it."""
-    try:
-        yield
-    except (CitestreamError, OSError) as exc:
-        message, code = failure_of(exc)
-        raise _exit(message, code) from exc
-    except (KeyboardInterrupt, typer.Abort) as exc:
-        raise _exit(interrupted, EXIT_INTERRUPTED) from exc
-
-
-def _log_to_stderr() -> None:
-    """Keep stdout for results, where no one else has said where logs go."""
-    import structlog
-
-    if not structlog.is_configured():
-        structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
-
-
-def _exit(message: str, code: int) -> typer.Exit:
-    typer.echo(f"citestream: {message}", err=True)
-    return typer.Exit(code)
-
-
-def _settings(data_dir: Path | None) -> "Settings":
-    from graph.settings import Settings
-
-    return Settings.load(data_dir=data_dir)
-
-
-@contextmanager
-def _open_library(data_dir: Path | None) -> "Iterator[Library]":
-    from graph.library import Library
-
-    library = Library.open(_settings(data_dir).data_dir)
-    try:
-        yield library
-    finally:
-        library.close()
 
 
 def _ingest(settings: "Settings", paths: list[Path], collection: str, ways: "Ways") -> "Generator[Step]":
@@ -399,32 +217,3 @@ def _report(steps: "list[Step]", seconds: float, *, dry_run: bool) -> None:
     if unsupported:
         listed = ", ".join(f"{count:,} × {shown(suffix)}" for suffix, count in unsupported.most_common())
         typer.echo(f"  skipped for want of a loader: {listed}", err=True)
-
-
-def _find_document(library: "Library", name: str, collection: str | None) -> "Document":
-    """The document with an id, or a source. Raises DocumentNotFound, also when several have that source."""
-    documents = library.documents(collection)
-    found = [document for document in documents if name == document.id]
-    found = found or [document for document in documents if name == document.source]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(f"{document.id} in {document.collection!r}" for document in found)
-        raise DocumentNotFound(f"several documents have the source {name!r}: {ids}. Name one by its id.")
-    raise DocumentNotFound(f"there is no document {name!r}. `citestream index list` shows all.")
-
-
-def _confirmed(documents: "Iterable[Document]") -> bool:
-    for document in documents:
-        typer.echo(f"{document.id}  {shown(document.source)}  {document.chunks} chunks", err=True)
-    if not sys.stdin.isatty():
-        raise _exit("say --yes to remove documents where nobody can be asked", EXIT_USAGE)
-    return typer.confirm("Remove these documents and erase their text?", err=True)
-
-
-def _document_fields(document: "Document") -> dict[str, Any]:
-    return {**asdict(document), "ingested_at": document.ingested_at.isoformat().replace("+00:00", "Z")}
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))

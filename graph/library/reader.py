@@ -61,6 +61,17 @@ class Library:
             rows = connection.execute(select(collections)).all()
         return [Collection(row.id, row.name, row.embedding, row.chunker) for row in rows]
 
+    def live_ids(self, collection: Collection) -> set[str]:
+        """The ids of all live chunks of a collection."""
+        query = (
+            select(chunks.c.id)
+            .join(versions, versions.c.id == chunks.c.version_id)
+            .join(documents, documents.c.live_version == versions.c.id)
+            .where(documents.c.collection_id == collection.id)
+        )
+        with self._engine.connect() as connection:
+            return set(connection.execute(query).scalars())
+
     def ended_chunks(self) -> int:
         """How many chunks may be in the indexes that are not live: of versions not published yet, or just replaced."""
         query = select(func.coalesce(func.sum(versions.c.chunks), 0))

@@ -125,10 +125,10 @@ class DenseIndex:
             ) from exc
         return {name: 1 - distance for name, distance in zip(found["ids"][0], found["distances"][0], strict=True)}
 
-    def count(self, collection: str) -> int:
-        """Chunks stored in a collection."""
+    def ids(self, collection: str) -> set[str]:
+        """Of all chunks stored in a collection."""
         target = self._vectors(collection)
-        return 0 if target is None else len(target.get(include=[])["ids"])
+        return set() if target is None else set(target.get(include=[])["ids"])
 
     def _store(self, collection: str) -> Chroma:
         if collection not in self._stores:

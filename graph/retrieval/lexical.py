@@ -83,9 +83,13 @@ class LexicalIndex:
             weights[term] = math.log(1 + (total - frequency + 0.5) / (frequency + 0.5)) if frequency <= total else 0.0
         return weights
 
-    def count(self, collection: str) -> int:
-        """Chunks stored in a collection."""
-        return int(self._index(collection).searcher().num_docs)
+    def ids(self, collection: str) -> set[str]:
+        """Of all chunks stored in a collection."""
+        searcher = self._index(collection).searcher()
+        if not searcher.num_docs:
+            return set()
+        hits = searcher.search(tantivy.Query.all_query(), limit=searcher.num_docs, count=False).hits
+        return {str(searcher.doc(address)["id"][0]) for _, address in hits}
 
     def _index(self, collection: str) -> tantivy.Index:
         if collection not in self._open:

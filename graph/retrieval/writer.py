@@ -22,7 +22,8 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from graph.errors import CitestreamError, IndexLocked, IndexUnusable
-from graph.library import Collection, LibraryWriter, NewVersion, StagedChunk, text_hash
+from graph.library import Collection, LibraryWriter, LiveChunk, NewVersion, StagedChunk, text_hash
+from graph.retrieval.checking import Check, check
 from graph.retrieval.embeddings import open_embeddings
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
@@ -103,7 +104,7 @@ class IndexWriter:
         if live is not None:
             return PutResult(live, len(version.chunks))
         document_id, staged = self.library.stage(collection, version)
-        self._waiting += (_entry(document_id, version, item) for item in staged)
+        self._waiting += (_entry(_as_live(document_id, version, item)) for item in staged)
         while len(self._waiting) >= LOT_CHUNKS:
             lot, self._waiting = self._waiting[:LOT_CHUNKS], self._waiting[LOT_CHUNKS:]
             self._write(lot)
@@ -128,6 +129,22 @@ class IndexWriter:
         self._ended.append((time.monotonic(), self.library.publish(self._removed)))
         self._staged, self._removed = [], []
         self._clean_ended()
+
+    def check(self, collection: Collection, sample: int | None = None) -> Check:
+        """Whether the library and both indexes agree about a collection (graph/retrieval/checking.py)."""
+        return check(collection, self.library, self._dense, self._lexical, sample)
+
+    def repair(self, found: Check) -> None:
+        """Write damaged chunks anew from the library, and take out what is in no live version."""
+        self._collection = found.collection
+        collection, damaged = found.collection.id, sorted(found.damaged)
+        for ids in (sorted(found.extra), damaged):
+            self._dense.delete(collection, ids)
+            self._lexical.delete(collection, ids)
+        for begin in range(0, len(damaged), LOT_CHUNKS):
+            lot = self.library.live_chunks(damaged[begin : begin + LOT_CHUNKS])
+            self._write([_entry(chunk) for chunk in lot.values()])
+        self.publish()
 
     def clean(self) -> None:
         """Take out of the indexes all that has ended, and what a writer that died left behind.
@@ -274,23 +291,36 @@ def _described(owner: Path) -> str:
         return "just started"
 
 
-def _entry(document_id: str, version: NewVersion, item: StagedChunk) -> Entry:
-    words = f"{version.title}\n{item.chunk.heading}\n{item.text}"
-    return Entry(item.id, item.text, words, _metadata(document_id, version, item), text_hash(item.text))
+def _as_live(document_id: str, version: NewVersion, item: StagedChunk) -> LiveChunk:
+    """The staged chunk as readers will see it."""
+    return LiveChunk(
+        id=item.id,
+        text=item.text,
+        start=item.chunk.start,
+        end=item.chunk.end,
+        page=item.chunk.page,
+        heading=item.chunk.heading,
+        document=document_id,
+        source=version.source,
+        title=version.title,
+        lang=version.lang,
+        doc_sha256=version.sha256,
+    )
 
 
-def _metadata(document_id: str, version: NewVersion, item: StagedChunk) -> dict[str, Any]:
+def _entry(chunk: LiveChunk) -> Entry:
     metadata: dict[str, Any] = {
-        "document": document_id,
-        "source": version.source,
-        "title": version.title,
-        "lang": version.lang,
-        "start": item.chunk.start,
-        "end": item.chunk.end,
-        "doc_sha256": version.sha256,
+        "document": chunk.document,
+        "source": chunk.source,
+        "title": chunk.title,
+        "lang": chunk.lang,
+        "start": chunk.start,
+        "end": chunk.end,
+        "doc_sha256": chunk.doc_sha256,
     }
-    if item.chunk.page is not None:
-        metadata["page"] = item.chunk.page
-    if item.chunk.heading:
-        metadata["heading"] = item.chunk.heading
-    return metadata
+    if chunk.page is not None:
+        metadata["page"] = chunk.page
+    if chunk.heading:
+        metadata["heading"] = chunk.heading
+    words = f"{chunk.title}\n{chunk.heading}\n{chunk.text}"
+    return Entry(chunk.id, chunk.text, words, metadata, text_hash(chunk.text))

@@ -12,7 +12,8 @@ from graph.library import Library
 from graph.retrieval.writer import IndexWriter, open_writer
 from graph.settings import Settings
 from ingest import chunking
-from ingest.cli import index_app, ingest_command
+from ingest.cli import ingest_command
+from ingest.index_cli import index_app
 
 app = typer.Typer()
 app.command("ingest")(ingest_command)
@@ -268,7 +269,7 @@ def test_leaving_at_the_question_is_an_interruption(run, monkeypatch):
         raise typer.Abort
 
     run("ingest", "docs")
-    monkeypatch.setattr("ingest.cli._confirmed", interrupt)
+    monkeypatch.setattr("ingest.index_cli._confirmed", interrupt)
     assert run("index", "rm", "docs/a.md").exit_code == 130
     assert json.loads(run("index", "stats", "--json").stdout)["documents"] == 2
 

@@ -1,0 +1,203 @@
+"""The command `citestream index`: see, check and change what is indexed."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graph.errors import DocumentNotFound
+from ingest.command import (
+    EXIT_SOME_FAILED,
+    EXIT_USAGE,
+    AnyCollection,
+    AsJson,
+    DataDir,
+    exit_codes,
+    leaving,
+    load_settings,
+    print_json,
+)
+from ingest.terminal import shown, shown_text
+
+if TYPE_CHECKING:
+    from graph.library import Document, Library
+    from graph.retrieval.checking import Check
+
+EXCERPT_CHARS = 600
+
+index_app = typer.Typer(help="See, check and change what is indexed.", no_args_is_help=True)
+
+
+@index_app.command("list")
+def list_command(collection: AnyCollection = None, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """List the documents that can be searched. With --json, an array."""
+    with exit_codes(), _open_library(data_dir) as library:
+        documents = sorted(library.documents(collection), key=lambda document: (document.collection, document.source))
+        if as_json:
+            print_json([_document_fields(document) for document in documents])
+            return
+        for document in documents:
+            typer.echo(
+                f"{document.id}  {shown(document.collection)}  {document.format:<8}  {document.chunks:>6} chunks  "
+                f"{shown(document.source)}  {shown(document.title)}"
+            )
+
+
+@index_app.command("show")
+def show_command(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Id or source of a document.")],
+    collection: AnyCollection = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show a document and the beginning of its text. With --json, an object with the whole text."""
+    with exit_codes(), _open_library(data_dir) as library:
+        found = _find_document(library, document, collection)
+        text = library.text(found.id)
+        if as_json:
+            print_json({**_document_fields(found), "text": text})
+            return
+        for name, value in _document_fields(found).items():
+            typer.echo(f"{name + ':':<13}{shown(str(value))}")
+        typer.echo("\n" + shown_text(text[:EXCERPT_CHARS]) + (" …" if len(text) > EXCERPT_CHARS else ""))
+
+
+@index_app.command("rm")
+def remove_command(
+    documents: Annotated[list[str], typer.Argument(metavar="DOCUMENT", help="Ids or sources of documents.")],
+    collection: AnyCollection = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Remove documents and erase their text, also that of earlier versions. With --json, a line for each."""
+    with exit_codes():
+        with _open_library(data_dir) as library:
+            found = {item.id: item for item in (_find_document(library, name, collection) for name in documents)}
+        if not yes and not _confirmed(found.values()):
+            return
+        from graph.retrieval.writer import open_writer
+
+        with open_writer(load_settings(data_dir)) as writer:
+            for document_id in found:
+                writer.remove(document_id)
+            writer.publish()
+        for item in found.values():
+            if as_json:
+                print_json({"path": item.source, "status": "removed"})
+            else:
+                typer.echo(f"removed {shown(item.source)}")
+
+
+@index_app.command("stats")
+def stats_command(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Count what is indexed. With --json, an object with `documents` and `chunks` on top."""
+    with exit_codes(), _open_library(data_dir) as library:
+        collections = library.collections()
+        stats = {
+            "documents": sum(item.documents for item in collections),
+            "chunks": sum(item.chunks for item in collections),
+            "generation": library.generation(),
+            "collections": [asdict(item) for item in collections],
+        }
+        if as_json:
+            print_json(stats)
+            return
+        typer.echo(f"{stats['documents']:,} documents, {stats['chunks']:,} chunks")
+        for item in collections:
+            counted = f"{item.documents:,} documents, {item.chunks:,} chunks"
+            typer.echo(f"{shown(item.name)}: {counted}, embedding {item.embedding}")
+
+
+@index_app.command("verify")
+def verify_command(
+    collection: AnyCollection = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Search for so many chunks of each collection, not for all.")
+    ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Write what is damaged anew.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Check that the library, Chroma and the word index agree, and that every vector finds its chunk.
+
+    Nobody may write meanwhile. With --json, a line for each collection. Exit code 3 when something is damaged and
+    was not repaired.
+    """
+    with exit_codes():
+        from graph.retrieval.writer import open_writer
+
+        damaged = False
+        with open_writer(load_settings(data_dir)) as writer:
+            chosen = [writer.library.collection(collection)] if collection else writer.library.open_collections()
+            for target in sorted(chosen, key=lambda target: target.name):
+                found = writer.check(target, sample)
+                repaired = repair and not found.is_good
+                if repaired:
+                    writer.repair(found)
+                    found_after = writer.check(target, sample)
+                    damaged = damaged or not found_after.is_good
+                else:
+                    damaged = damaged or not found.is_good
+                _tell_check(found, repaired, as_json)
+        if damaged:
+            raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _tell_check(found: "Check", repaired: bool, as_json: bool) -> None:
+    counts = {
+        "chunks": found.chunks,
+        "searched": found.searched,
+        "without_vector": len(found.without_vector),
+        "without_words": len(found.without_words),
+        "not_found": len(found.not_found),
+        "extra": len(found.extra),
+    }
+    if as_json:
+        print_json({"collection": found.collection.name, **counts, "good": found.is_good, "repaired": repaired})
+        return
+    outcome = "good" if found.is_good else "repaired" if repaired else "damaged; --repair writes it anew"
+    told = ", ".join(
+        f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count or name == "chunks"
+    )
+    typer.echo(f"{shown(found.collection.name)}: {outcome} ({told})")
+
+
+@contextmanager
+def _open_library(data_dir: Path | None) -> "Iterator[Library]":
+    from graph.library import Library
+
+    library = Library.open(load_settings(data_dir).data_dir)
+    try:
+        yield library
+    finally:
+        library.close()
+
+
+def _find_document(library: "Library", name: str, collection: str | None) -> "Document":
+    """The document with an id, or a source. Raises DocumentNotFound, also when several have that source."""
+    documents = library.documents(collection)
+    found = [document for document in documents if name == document.id]
+    found = found or [document for document in documents if name == document.source]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(f"{document.id} in {document.collection!r}" for document in found)
+        raise DocumentNotFound(f"several documents have the source {name!r}: {ids}. Name one by its id.")
+    raise DocumentNotFound(f"there is no document {name!r}. `citestream index list` shows all.")
+
+
+def _confirmed(documents: "Iterable[Document]") -> bool:
+    for document in documents:
+        typer.echo(f"{document.id}  {shown(document.source)}  {document.chunks} chunks", err=True)
+    if not sys.stdin.isatty():
+        raise leaving("say --yes to remove documents where nobody can be asked", EXIT_USAGE)
+    return typer.confirm("Remove these documents and erase their text?", err=True)
+
+
+def _document_fields(document: "Document") -> dict[str, Any]:
+    return {**asdict(document), "ingested_at": document.ingested_at.isoformat().replace("+00:00", "Z")}
