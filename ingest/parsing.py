@@ -182,7 +182,7 @@ def serve(connection: "Connection[Any, Any]") -> None:
     # Results go to standard output, and parsers print there.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     _limit_memory()
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, ConnectionError):
         connection.send(None)
         while True:
             connection.send(read_file(connection.recv()))
