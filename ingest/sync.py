@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from graph.library import KnownDocument
+from graph.library import KEPT_FORMATS, KnownDocument, keep
 from graph.retrieval.writer import IndexWriter
 from ingest.archives import BadArchive, is_archive, unpack
 from ingest.loaders import LOADER_VERSION, MAX_BYTES, SNIFF_BYTES, format_of
@@ -294,6 +294,8 @@ def _apply_step(step: Step, writer: IndexWriter, parsed: Iterator[Outcome]) -> S
     if isinstance(version, Refused):
         return _refused(step, version)
     result = writer.put(version)
+    if version.format in KEPT_FORMATS:
+        keep(writer.library.data_dir, version.sha256, step.unpacked or step.path)
     return replace(step, chunks=result.chunks, document_id=result.document_id)
 
 

@@ -1,11 +1,13 @@
 """The bodies of JSON answers, as the contract names them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from graph.library import CollectionInfo, Document, SourceView
+from graph.pages import Box
 from server.record import Record
 from server.threads import Thread
 
@@ -90,6 +92,15 @@ class CollectionBody(BaseModel):
     embedding: str
 
 
+class BoxBody(BaseModel):
+    """A rectangle on the page, in shares of its width and height, from the top left corner."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
 class SourceBody(BaseModel):
     """A passage in its document."""
 
@@ -104,6 +115,7 @@ class SourceBody(BaseModel):
     after: str
     page: int | None = None
     heading: str | None = None
+    boxes: list[BoxBody] | None = None
 
 
 class Threads(BaseModel):
@@ -168,9 +180,10 @@ def collection_body(collection: CollectionInfo) -> CollectionBody:
     return CollectionBody.model_validate(collection, from_attributes=True)
 
 
-def source_body(source: SourceView) -> SourceBody:
-    """A passage; `page` and `heading` are left out where there are none."""
+def source_body(source: SourceView, boxes: Sequence[Box] = ()) -> SourceBody:
+    """A passage; `page`, `heading` and `boxes` are left out where there are none."""
     fields = {**vars(source), "document": document_body(source.document)}
+    fields["boxes"] = [BoxBody(**box._asdict()) for box in boxes] or None
     return SourceBody(**{name: value for name, value in fields.items() if value is not None})
 
 

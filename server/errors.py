@@ -6,6 +6,7 @@ The server's own branch of the tree in graph/errors.py:
   + InvalidRequest           invalid_request
   + ThreadNotFound           thread_not_found
   + RunNotFound              run_not_found
+  + PageNotFound             page_not_found
   + EventNotFound            event_not_found
   + RunConflict              run_conflict
   + MessageNotFound          message_not_found
@@ -41,6 +42,7 @@ STATUS: Mapping[str, int] = {
     "event_not_found": 404,
     "message_not_found": 404,
     "not_found": 404,
+    "page_not_found": 404,
     "run_not_found": 404,
     "source_not_found": 404,
     "thread_not_found": 404,
@@ -107,6 +109,12 @@ class ThreadNotFound(CitestreamError):
 
     def __init__(self, thread_id: str) -> None:
         super().__init__(f"there is no thread {thread_id[:80]!r}. Leave thread_id out to start a new one.")
+
+
+class PageNotFound(CitestreamError):
+    """A document has no pages that can be shown, or the file that has them is not kept."""
+
+    code = "page_not_found"
 
 
 class RunNotFound(CitestreamError):

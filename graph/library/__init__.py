@@ -4,6 +4,7 @@ It is the truth about what is indexed; Chroma and tantivy hold what can be searc
 SQLite file in the data folder, read by every process and written by the one that holds the writer lock.
 """
 
+from graph.library.originals import KEPT_FORMATS, keep, path_of
 from graph.library.reader import FILTER_KEYS, Library, no_collection
 from graph.library.records import (
     Chunk,
@@ -28,6 +29,7 @@ from graph.library.writer import LibraryWriter
 __all__ = [
     "FILE_NAME",
     "FILTER_KEYS",
+    "KEPT_FORMATS",
     "Chunk",
     "Collection",
     "CollectionInfo",
@@ -43,7 +45,9 @@ __all__ = [
     "check_chunker",
     "check_embedding",
     "collection_id",
+    "keep",
     "no_collection",
     "parse_source_id",
+    "path_of",
     "text_hash",
 ]

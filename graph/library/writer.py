@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
+from graph.library.originals import forget_others
 from graph.library.reader import Library, batches
 from graph.library.records import (
     Chunk,
@@ -137,6 +138,8 @@ class LibraryWriter(Library):
             connection.execute(delete(versions).where(ended, versions.c.state != "kept"))
             has_version = select(versions.c.id).where(versions.c.document_id == documents.c.id).exists()
             connection.execute(delete(documents).where(~has_version))
+            wanted = set(connection.execute(select(versions.c.sha256)).scalars())
+        forget_others(self.data_dir, wanted)
 
     def indexed(self, collection: Collection, hashes: Sequence[bytes]) -> dict[bytes, str]:
         """A chunk that may be in the indexes for each text of those `hashes`, where there is one."""

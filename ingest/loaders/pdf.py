@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pypdfium2
 
+from graph.pages import clean
 from ingest.loaders import Block, Kind, Loaded, Unreadable
 from ingest.loaders.language import language_of
 from ingest.loaders.outline import Outline
@@ -18,11 +19,7 @@ WRONG_PASSWORD = 4
 """pdfium's FPDF_ERR_PASSWORD."""
 PAGE_GAP = "\n\n"
 
-# pdfium puts U+FFFE where a word was hyphenated at a line end, and joins the lines there.
-HYPHENATED = re.compile(r"(?<=[^\W\d_])[\ufffe\u00ad]\n?(?=[^\W\d_A-Z])")
-OTHER_HYPHEN = re.compile(r"\ufffe\n?")
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\uffff\ud800-\udfff]")
-TRAILING = re.compile(r"[^\S\n]+(?=\n|\Z)")
 NUMBER = re.compile(r"\d+")
 NOT_WORD = re.compile(r"[\W_]+")
 # What stands before a title in its line, without punctuation: "Chapter 6", "6.1", "A.2", "第 3 章".
@@ -84,16 +81,10 @@ def _page_text(document: pypdfium2.PdfDocument, index: int) -> str:
     page = document[index]
     text_page = page.get_textpage()
     try:
-        return _clean(text_page.get_text_range())
+        return clean(text_page.get_text_range())
     finally:
         text_page.close()
         page.close()
-
-
-def _clean(text: str) -> str:
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = OTHER_HYPHEN.sub("-", HYPHENATED.sub("", text)).replace("\u00ad", "")
-    return TRAILING.sub("", CONTROLS.sub(" ", text)).strip("\n")
 
 
 def _decoded(read: Callable[[], str]) -> str:

@@ -11,7 +11,7 @@ PdfMaker = Callable[..., bytes]
 @pytest.fixture
 def make_pdf() -> PdfMaker:
     """A function that writes a PDF: lines of text by page, and what else is wanted."""
-    return _make_pdf
+    return pdf_of
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def corpus() -> Path:
     return folder
 
 
-def _make_pdf(
+def pdf_of(
     pages: Sequence[Sequence[str]],
     *,
     title: str = "",
