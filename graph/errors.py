@@ -82,6 +82,12 @@ class IndexLocked(LibraryError):
     retryable = True
 
 
+class TooManyGone(LibraryError):
+    """So many documents would be removed that somebody has to confirm it."""
+
+    code = "too_many_gone"
+
+
 class IndexUnusable(LibraryError):
     """The index or its embedding cannot be opened or queried."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graph.errors import TooManyGone
 from graph.limits import DEFAULT_COLLECTION
 from ingest.command import (
     EXIT_ALL_FAILED,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 JOBS = min(2, os.cpu_count() or 1)
 """Reading is a twentieth of the work of embedding, so that two processes keep ahead of it."""
 WAIT_S = 24 * 3600.0
+FEW_REMOVED, REMOVED_SHARE = 5, 0.3
+"""More than so many, and than this share of a collection, are only removed with --yes: a disk may not be mounted."""
 
 
 def ingest_command(
@@ -46,7 +49,9 @@ def ingest_command(
     ],
     collection: CollectionName = DEFAULT_COLLECTION,
     prune: Annotated[bool, typer.Option("--prune", help="Remove documents of these folders that are gone.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove however many there are.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, and follow what changes, until Ctrl-C.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Processes that read files.")] = JOBS,
     wait: Annotated[bool, typer.Option("--wait", help="Wait while another process is writing the index.")] = False,
     as_json: AsJson = False,
@@ -60,24 +65,46 @@ def ingest_command(
     Exit codes: 0 good or nothing to do, 2 usage, 3 some files failed, 4 every file failed, 75 another process is
     writing the index, 130 interrupted.
     """
+    if watch and dry_run:
+        raise typer.BadParameter("a trial does nothing that could be followed.", param_hint="--watch")
     with exit_codes("interrupted; what was published stays"):
         log_to_stderr()
-        began = time.monotonic()
-        done: list[Step] = []
         settings = load_settings(data_dir)
-        ways = Ways(prune, dry_run, jobs, WAIT_S if wait else 0)
-        with closing(_ingest(settings, paths, collection, ways)) as steps:
-            for step in steps:
-                done.append(step)
-                if as_json:
-                    print_json(_step_line(step))
-        seconds = time.monotonic() - began
-        if as_json:
-            print_json({"summary": {**_counts(done), "seconds": round(seconds, 3)}})
-        else:
-            _report(done, seconds, dry_run=dry_run)
-        if code := _exit_code(done):
+        ways = Ways(prune, yes, dry_run, jobs, WAIT_S if wait or watch else 0)
+        code = _ingest_and_tell(settings, paths, collection, ways, as_json)
+        if watch:
+            for _ in _changes(paths, settings.data_dir.resolve()):
+                _ingest_and_tell(settings, paths, collection, ways, as_json)
+        if code:
             raise typer.Exit(code)
+
+
+def _ingest_and_tell(settings: "Settings", paths: list[Path], collection: str, ways: "Ways", as_json: bool) -> int:
+    """Ingest, say what came of it, and return the exit code."""
+    began = time.monotonic()
+    done: list[Step] = []
+    with closing(_ingest(settings, paths, collection, ways)) as steps:
+        for step in steps:
+            done.append(step)
+            if as_json:
+                print_json(_step_line(step))
+    seconds = time.monotonic() - began
+    if as_json:
+        print_json({"summary": {**_counts(done), "seconds": round(seconds, 3)}})
+    else:
+        _report(done, seconds, dry_run=ways.dry_run)
+    return _exit_code(done)
+
+
+def _changes(paths: list[Path], leave_out: Path) -> "Iterator[object]":
+    """Something each time when files have changed, a moment after the last of a burst. Ends by KeyboardInterrupt."""
+    from watchfiles import watch
+
+    def concerns(_: object, path: str) -> bool:
+        changed = Path(path)
+        return not changed.is_relative_to(leave_out) and not changed.name.startswith(".")
+
+    return watch(*paths, watch_filter=concerns, raise_interrupt=True)
 
 
 def _ingest(settings: "Settings", paths: list[Path], collection: str, ways: "Ways") -> "Generator[Step]":
@@ -88,7 +115,14 @@ def _ingest(settings: "Settings", paths: list[Path], collection: str, ways: "Way
 
         def plan_now() -> "list[Step]":
             known = _known(settings, collection)
-            return make_plan(paths, known, Path(spool), prune=ways.prune, leave_out=settings.data_dir.resolve())
+            plan = make_plan(paths, known, Path(spool), prune=ways.prune, leave_out=settings.data_dir.resolve())
+            removed = sum(step.status == "removed" for step in plan)
+            if removed > max(FEW_REMOVED, REMOVED_SHARE * len(known)) and not (ways.yes or ways.dry_run):
+                raise TooManyGone(
+                    f"{removed:,} of {len(known):,} documents would be removed, as their files are gone. "
+                    "If that is so, run this again with --yes; --dry-run lists them. Nothing was changed."
+                )
+            return plan
 
         generation = _generation(settings)
         plan = plan_now()
@@ -114,6 +148,7 @@ class Ways:
     """How to ingest, as the flags say."""
 
     prune: bool
+    yes: bool
     dry_run: bool
     jobs: int
     wait_s: float

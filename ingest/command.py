@@ -17,6 +17,7 @@ from graph.errors import (
     IndexLocked,
     IndexMismatch,
     SettingsError,
+    TooManyGone,
 )
 from graph.limits import MAX_NAME_CHARS
 from ingest.terminal import shown
@@ -36,6 +37,7 @@ USAGE_ERRORS = (
     IndexEmpty,
     CollectionNotFound,
     DocumentNotFound,
+    TooManyGone,
     FileNotFoundError,
     FileExistsError,
     NotADirectoryError,

@@ -1,8 +1,9 @@
 """The command `citestream index`: see, check and change what is indexed."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +25,7 @@ from ingest.command import (
 from ingest.terminal import shown, shown_text
 
 if TYPE_CHECKING:
-    from graph.library import Document, Library
+    from graph.library import Document, Holding, Library
     from graph.retrieval.checking import Check
 
 EXCERPT_CHARS = 600
@@ -95,22 +96,64 @@ def remove_command(
 
 @index_app.command("stats")
 def stats_command(as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Count what is indexed. With --json, an object with `documents` and `chunks` on top."""
+    """Count what is indexed, by format and language, and how much room it takes.
+
+    With --json, an object with `documents` and `chunks` on top.
+    """
     with exit_codes(), _open_library(data_dir) as library:
-        collections = library.collections()
+        holdings = library.holdings()
+        collections = [
+            {**asdict(item), **_shares([held for held in holdings if held.collection == item.name])}
+            for item in library.collections()
+        ]
         stats = {
-            "documents": sum(item.documents for item in collections),
-            "chunks": sum(item.chunks for item in collections),
+            "documents": sum(held.documents for held in holdings),
+            "chunks": sum(held.chunks for held in holdings),
             "generation": library.generation(),
-            "collections": [asdict(item) for item in collections],
+            "collections": collections,
+            "disk_bytes": _disk(library.data_dir),
         }
         if as_json:
             print_json(stats)
             return
-        typer.echo(f"{stats['documents']:,} documents, {stats['chunks']:,} chunks")
+        room = ", ".join(f"{name} {_size(size)}" for name, size in _disk(library.data_dir).items())
+        typer.echo(f"{stats['documents']:,} documents, {stats['chunks']:,} chunks; on disk: {room or 'nothing'}")
         for item in collections:
-            counted = f"{item.documents:,} documents, {item.chunks:,} chunks"
-            typer.echo(f"{shown(item.name)}: {counted}, embedding {item.embedding}")
+            counted = f"{item['documents']:,} documents, {item['chunks']:,} chunks, {_size(item['size_bytes'])}"
+            typer.echo(f"{shown(item['name'])}: {counted}, embedding {item['embedding']}")
+            for name in ("formats", "languages"):
+                told = ", ".join(f"{kind} {count:,}" for kind, count in item[name].items())
+                if told:
+                    typer.echo(f"  {name}: {told}")
+
+
+def _shares(holdings: "list[Holding]") -> dict[str, Any]:
+    """Documents by format and by language, the most first, and the size of what was read."""
+    formats: Counter[str] = Counter()
+    languages: Counter[str] = Counter()
+    for held in holdings:
+        formats[held.format] += held.documents
+        languages[held.lang] += held.documents
+    return {
+        "size_bytes": sum(held.size_bytes for held in holdings),
+        "formats": dict(formats.most_common()),
+        "languages": dict(languages.most_common()),
+    }
+
+
+def _disk(data_dir: Path) -> dict[str, int]:
+    """Bytes on disk by what they are for."""
+    parts = {"library": "library.db*", "chroma": "chroma/**/*", "words": "lexical/**/*", "originals": "originals/*"}
+    sizes: Counter[str] = Counter()
+    for name, pattern in parts.items():
+        for path in data_dir.glob(pattern):
+            with suppress(FileNotFoundError):  # a writer may be at work
+                sizes[name] += path.stat().st_size if path.is_file() else 0
+    return {name: size for name, size in sizes.items() if size}
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:,.1f} MB"
 
 
 @index_app.command("verify")

@@ -12,6 +12,7 @@ from graph.library.records import (
     Collection,
     CollectionInfo,
     Document,
+    Holding,
     KnownDocument,
     LiveChunk,
     Section,
@@ -95,6 +96,19 @@ class Library:
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
         return [CollectionInfo(row.name, row.documents or 0, row.chunks or 0, row.embedding) for row in rows]
+
+    def holdings(self) -> list[Holding]:
+        """What is live, by collection, format and language."""
+        kind = (collections.c.name, versions.c.format, versions.c.lang)
+        query = (
+            select(*kind, func.count(), func.coalesce(func.sum(versions.c.chunks), 0), func.sum(versions.c.size_bytes))
+            .join(documents, documents.c.live_version == versions.c.id)
+            .join(collections, collections.c.id == documents.c.collection_id)
+            .group_by(*kind)
+            .order_by(*kind)
+        )
+        with self._engine.connect() as connection:
+            return [Holding(*row) for row in connection.execute(query)]
 
     def is_empty(self) -> bool:
         """Whether no document is live in any collection."""

@@ -71,6 +71,19 @@ class CollectionInfo:
 
 
 @dataclass(frozen=True)
+class Holding:
+    """What is live of one format and language in a collection."""
+
+    collection: str
+    format: str
+    lang: str
+    documents: int
+    chunks: int
+    size_bytes: int
+    """Of the files that were read."""
+
+
+@dataclass(frozen=True)
 class KnownDocument:
     """What ingest compares a file with."""
 

@@ -1,4 +1,6 @@
 import json
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,6 +154,62 @@ def test_a_missing_path_is_a_usage_error_even_with_prune(run, tmp_path):
     assert len(texts(tmp_path / "data")) == 2
 
 
+def test_many_removals_have_to_be_confirmed(run, tmp_path):
+    for number in range(8):
+        Path(f"docs/{number}.md").write_text(f"text {number}")
+    run("ingest", "docs")
+    for path in Path("docs").iterdir():
+        path.unlink()
+    refused = run("ingest", "docs", "--prune")
+    assert refused.exit_code == 2
+    assert "10 of 10 documents would be removed" in refused.stderr
+    assert len(texts(tmp_path / "data")) == 10
+    assert run("ingest", "docs", "--prune", "--dry-run").exit_code == 0
+    assert run("ingest", "docs", "--prune", "--yes").exit_code == 0
+    assert texts(tmp_path / "data") == {}
+
+
+def test_a_watched_folder_is_followed_until_it_is_interrupted(run, tmp_path, monkeypatch):
+    def changes(paths, leave_out):
+        assert paths == [Path("docs")]
+        Path("docs/new.md").write_text("new")
+        yield "changed"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ingest.cli._changes", changes)
+    result = run("ingest", "docs", "--watch", "--json")
+    assert result.exit_code == 130
+    assert [line["path"] for line in lines(result) if line.get("status") == "added"] == [
+        "docs/a.md", "docs/b.txt", "docs/new.md",
+    ]  # fmt: skip
+    assert run("ingest", "docs", "--watch", "--dry-run").exit_code == 2
+
+
+def test_changes_of_files_are_noticed_and_those_of_the_index_are_not(tmp_path):
+    from ingest.cli import _changes
+
+    docs = tmp_path / "docs"
+    (docs / "data").mkdir(parents=True)
+    noticed = []
+
+    def watch() -> None:
+        for changed in _changes([docs], docs / "data"):
+            noticed.append(changed)
+            return
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    deadline = time.monotonic() + 20
+    number = 0
+    while watching.is_alive() and time.monotonic() < deadline:
+        number += 1
+        (docs / "data" / "library.db").write_text(str(number))
+        (docs / ".hidden").write_text(str(number))
+        (docs / "a.md").write_text(str(number))
+        watching.join(0.3)
+    assert {Path(path).name for changed in noticed for _, path in changed} == {"a.md"}
+
+
 def test_a_second_writer_is_told_that_the_index_is_locked(run, tmp_path):
     with open_writer(Settings.load(data_dir=tmp_path / "data")):
         result = run("ingest", "docs")
@@ -222,6 +280,10 @@ def test_the_index_can_be_listed_shown_counted_and_emptied(run):
     assert by_id["text"] == "# Apples\n\nApples are red.\n"
     stats = json.loads(run("index", "stats", "--json").stdout)
     assert (stats["documents"], stats["chunks"]) == (2, 2)
+    (only,) = stats["collections"]
+    assert (only["formats"], only["languages"]) == ({"markdown": 1, "text": 1}, {"en": 2})
+    assert only["size_bytes"] == sum(path.stat().st_size for path in Path("docs").iterdir())
+    assert set(stats["disk_bytes"]) == {"library", "chroma", "words"}
 
     assert run("index", "rm", "docs/a.md").exit_code == 2
     removed = run("index", "rm", "docs/a.md", documents[1]["id"], "--yes", "--json")
