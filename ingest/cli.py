@@ -52,6 +52,7 @@ def ingest_command(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove however many there are.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on, and follow what changes, until Ctrl-C.")] = False,
+    source: Annotated[str | None, typer.Option("--source", help="What a single file is to be called.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Processes that read files.")] = JOBS,
     wait: Annotated[bool, typer.Option("--wait", help="Wait while another process is writing the index.")] = False,
     as_json: AsJson = False,
@@ -67,10 +68,12 @@ def ingest_command(
     """
     if watch and dry_run:
         raise typer.BadParameter("a trial does nothing that could be followed.", param_hint="--watch")
+    if source is not None and (len(paths) > 1 or paths[0].is_dir()):
+        raise typer.BadParameter("names one file.", param_hint="--source")
     with exit_codes("interrupted; what was published stays"):
         log_to_stderr()
         settings = load_settings(data_dir)
-        ways = Ways(prune, yes, dry_run, jobs, WAIT_S if wait or watch else 0)
+        ways = Ways(prune, yes, dry_run, source, jobs, WAIT_S if wait or watch else 0)
         code = _ingest_and_tell(settings, paths, collection, ways, as_json)
         if watch:
             for _ in _changes(paths, settings.data_dir.resolve()):
@@ -115,7 +118,9 @@ def _ingest(settings: "Settings", paths: list[Path], collection: str, ways: "Way
 
         def plan_now() -> "list[Step]":
             known = _known(settings, collection)
-            plan = make_plan(paths, known, Path(spool), prune=ways.prune, leave_out=settings.data_dir.resolve())
+            plan = make_plan(
+                paths, known, Path(spool), prune=ways.prune, leave_out=settings.data_dir.resolve(), source=ways.source
+            )
             removed = sum(step.status == "removed" for step in plan)
             if removed > max(FEW_REMOVED, REMOVED_SHARE * len(known)) and not (ways.yes or ways.dry_run):
                 raise TooManyGone(
@@ -150,6 +155,7 @@ class Ways:
     prune: bool
     yes: bool
     dry_run: bool
+    source: str | None
     jobs: int
     wait_s: float
 

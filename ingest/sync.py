@@ -75,17 +75,19 @@ def make_plan(
     *,
     prune: bool = False,
     leave_out: Path | None = None,
+    source: str | None = None,
 ) -> list[Step]:
     """Compare files and folders with the `known` documents of a collection; reads and hashes every file.
 
     Archives count as folders; what is new in them is unpacked into the folder `spool`. `prune` adds the removal of
     documents whose file was in one of the folders and is gone. `leave_out` is a folder not to look into, such as the
-    data folder. Raises FileNotFoundError when one of `paths` does not exist.
+    data folder. `source` is what a single file is to be called. Raises FileNotFoundError when one of `paths` does not
+    exist.
     """
     documents = Documents(known)
     steps: dict[Path, Step] = {}
     for given in paths:
-        for item in _with_members(walk(given, leave_out), spool):
+        for item in _with_members(_named(walk(given, leave_out), source), spool):
             if isinstance(item, Step):
                 steps.setdefault(item.path, item)
             elif item.path not in steps:
@@ -151,6 +153,10 @@ def walk(given: Path, leave_out: Path | None = None) -> Iterator[Found | Step]:
         path = Path(error.filename)
         source = (given / path.relative_to(root)).as_posix()
         yield _failed(Found(path, source), "unreadable", f"the folder cannot be read ({error.strerror})")
+
+
+def _named(found: Iterable[Found | Step], source: str | None) -> Iterator[Found | Step]:
+    return (item if source is None else replace(item, source=source) for item in found)
 
 
 def _with_members(found: Iterable[Found | Step], spool: Path) -> Iterator[Found | Step]:

@@ -16,6 +16,7 @@ from server.routes import chat, health, library, metrics, page, runs, sources, t
 from server.runs import open_runs
 from server.state import AppState, Backend
 from server.stores import open_stores
+from server.uploads import Uploads
 
 
 def build_app(opening: Callable[[], AbstractAsyncContextManager[AppState]]) -> FastAPI:
@@ -49,7 +50,9 @@ async def open_state(
         graph = graph or _build_graph(resources)
         stores = await stack.enter_async_context(open_stores(settings, resources.summarizer))
         runs = await stack.enter_async_context(open_runs(graph, resources.model_name, stores, settings))
-        yield AppState(resources, stores.threads, stores.event_log, runs)
+        uploads = Uploads(settings.data_dir)
+        stack.push_async_callback(uploads.close)
+        yield AppState(resources, stores.threads, stores.event_log, runs, uploads)
 
 
 # Chroma, tantivy and the embedding take a second to import, which a command that only shows its help must not pay.

@@ -7,11 +7,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.errors import error_response
 
 MAX_BODY_BYTES = 256 * 1024
-_MESSAGE = f"the body is larger than {MAX_BODY_BYTES // 1024} KiB."
+MAX_UPLOAD_BYTES = 65 * 1024 * 1024
+"""Of a request that brings a document: the largest file that can be read, and what a form puts around it."""
+UPLOADS = ("POST", "/v1/documents")
 
 
 class BodyLimit:
-    """Answers 413 to a body beyond MAX_BODY_BYTES, by its declared length or by counting."""
+    """Answers 413 to a body that is too large, by its declared length or by counting."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -21,9 +23,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = MAX_UPLOAD_BYTES if (scope["method"], scope["path"]) == UPLOADS else MAX_BODY_BYTES
+        too_large = f"the body is larger than {limit // 1024:,} KiB."
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isascii() and declared.isdigit() and int(declared[:20]) > MAX_BODY_BYTES:
-            response = error_response(scope, "body_too_large", _MESSAGE)
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
+            response = error_response(scope, "body_too_large", too_large)
             await response(scope, receive, send)
             return
         received_bytes = 0
@@ -32,8 +36,8 @@ class BodyLimit:
             nonlocal received_bytes
             message = await receive()
             received_bytes += len(message.get("body", b""))
-            if received_bytes > MAX_BODY_BYTES:
-                raise HTTPException(413, _MESSAGE)
+            if received_bytes > limit:
+                raise HTTPException(413, too_large)
             return message
 
         await self._app(scope, receive_counted, send)

@@ -52,6 +52,7 @@ STATUS: Mapping[str, int] = {
     "run_conflict": 409,
     "thread_busy": 409,
     "body_too_large": 413,
+    "document_unreadable": 422,
     "invalid_request": 422,
     "database_newer": 500,
     "internal": 500,

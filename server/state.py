@@ -13,6 +13,7 @@ from server.eventlog import EventLog
 from server.runs import Runs
 from server.summaries import Summarize
 from server.threads import Threads
+from server.uploads import Uploads
 
 LIBRARY_THREADS = 8
 
@@ -43,6 +44,7 @@ class AppState:
     threads: Threads
     event_log: EventLog
     runs: Runs
+    uploads: Uploads
     library_threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(LIBRARY_THREADS))
 
     async def in_library(self, look: Callable[[Library], T]) -> T:

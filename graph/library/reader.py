@@ -143,6 +143,20 @@ class Library:
             raise DocumentNotFound(f"there is no document {document_id!r}. `citestream index list` shows all.")
         return _document(row)
 
+    def path_of(self, document_id: str) -> str:
+        """Where a document's file is. Raises DocumentNotFound."""
+        self.document(document_id)
+        with self._engine.connect() as connection:
+            query = select(documents.c.path).where(documents.c.id == document_id)
+            return str(connection.execute(query).scalar_one())
+
+    def document_at(self, collection: str, path: str) -> Document | None:
+        """The live document of a collection that was read from a file."""
+        query = _document_query().where(documents.c.path == path, collections.c.name == collection)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _document(row)
+
     def known(self, collection: str) -> list[KnownDocument]:
         """Every live document of a collection as ingest compares it with files; [] for an unknown one."""
         query = (
