@@ -4,29 +4,18 @@ A parser may crash, hang, or ask for all memory there is. Its process has limits
 is reported. pdfium is not thread-safe either.
 """
 
-import hashlib
-import multiprocessing
-import os
-import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import Any, Self
+from multiprocessing.connection import Pipe, wait
+from typing import Self
 
-import structlog
-
-from graph.library import NewVersion
-from ingest.chunking import chunk
-from ingest.loaders import LOADER_VERSION, Unreadable, load
+from graph.errors import CitestreamError
+from ingest.reading import Outcome, Refused, Request
 
 FILE_SECONDS = 60.0
 """What one file may take; the slowest real one, a PDF of 2,400 pages, took 8."""
-MEMORY_BYTES = 1024**3
-"""Address space of a parser's process, which has a quarter of it before its first file."""
 START_SECONDS = 30.0
 """What a process may take to start, on a machine that is busy."""
 FILES_PER_PROCESS = 200
@@ -34,32 +23,14 @@ FILES_PER_PROCESS = 200
 AHEAD = 2
 """Files that each process may be ahead of what was asked for."""
 
-log = structlog.get_logger(__name__)
+MODULE = "ingest.parser"
+"""What such a process runs."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """A file to be read: where its bytes are, and what it is known as (NewVersion)."""
+class ParsersUnavailable(CitestreamError):
+    """No process that reads files can be started."""
 
-    file: Path
-    source: str
-    path: str
-
-    @property
-    def name(self) -> str:
-        """The file's name, which tells its format."""
-        return Path(self.path).name
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Why a file gives no document: a word that programs can switch on, and a sentence for people."""
-
-    reason: str
-    detail: str
-
-
-Outcome = NewVersion | Refused
+    code = "internal"
 
 
 class Parsers:
@@ -130,10 +101,11 @@ class _Worker:
         self.number: int | None = None
         self.deadline = 0.0
         self._seconds = 0.0
+        self._ready = False
         self._start()
 
     def begin(self, number: int, request: Request, seconds: float) -> None:
-        if self._files >= FILES_PER_PROCESS or not self._process.is_alive():
+        if self._files >= FILES_PER_PROCESS or self._process.poll() is not None:
             self._restart()
         self.number, self._seconds = number, seconds
         self.deadline = time.monotonic() + seconds + (START_SECONDS if not self._files else 0)
@@ -148,8 +120,14 @@ class _Worker:
                 received: Outcome | None = self.connection.recv()
                 if received is not None:
                     return received
+                self._ready = True
                 self.deadline = time.monotonic() + self._seconds  # it has started, and begins only now
-        except (EOFError, OSError):
+        except (EOFError, OSError) as exc:
+            if not self._ready:
+                raise ParsersUnavailable(
+                    "the process that reads files cannot be started. Its own words stand above; installing citestream "
+                    "anew may help."
+                ) from exc
             self._restart()
             return Refused("crashed", "its parser crashed, or wanted more memory than it may have")
         if time.monotonic() < self.deadline:
@@ -160,74 +138,18 @@ class _Worker:
     def stop(self) -> None:
         self.connection.close()
         self._process.kill()
-        self._process.join()
-        self._process.close()
+        self._process.wait()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would copy the locks of other threads
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs,), name="citestream-parser", daemon=True)
-        self._process.start()
+        self.connection, theirs = Pipe()
+        # A program of its own: a fork would copy the locks of other threads, and multiprocessing's own way of starting
+        # one runs the main module again. -P: nothing is imported from the folder in which the command was given.
+        command = [sys.executable, "-P", "-m", MODULE, str(theirs.fileno())]
+        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
         self._files = 0
+        self._ready = False
 
     def _restart(self) -> None:
         self.stop()
         self._start()
-
-
-def serve(connection: "Connection[Any, Any]") -> None:
-    """Read files until the other side is gone: what a parser's process does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side hears it, too, and ends this process
-    # Results go to standard output, and parsers print there.
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    _limit_memory()
-    with suppress(EOFError, ConnectionError):
-        connection.send(None)
-        while True:
-            connection.send(read_file(connection.recv()))
-
-
-def read_file(request: Request) -> Outcome:
-    """Load and cut a file. The edge at which whatever goes wrong in one file stops."""
-    try:
-        return _new_version(request)
-    except Unreadable as exc:
-        return Refused(exc.reason, exc.detail)
-    except OSError as exc:
-        return Refused("unreadable", exc.strerror or "it cannot be read")
-    except MemoryError:
-        return Refused("too-large", f"reading it takes more than {MEMORY_BYTES // 2**20} MB of memory")
-    except Exception:
-        log.exception("ingest_file_failed", source=request.source)
-        return Refused("internal", "an error in citestream; see the log")
-
-
-def _new_version(request: Request) -> NewVersion:
-    info = request.file.stat()
-    data = request.file.read_bytes()
-    loaded = load(data, request.name)
-    return NewVersion(
-        source=request.source,
-        path=request.path,
-        format=loaded.format,
-        title=loaded.title,
-        lang=loaded.lang,
-        sha256=hashlib.sha256(data).hexdigest(),
-        size_bytes=len(data),
-        mtime_ns=info.st_mtime_ns,
-        loader=f"{loaded.format}/{LOADER_VERSION}",
-        text=loaded.text,
-        chunks=chunk(loaded),
-    )
-
-
-def _limit_memory() -> None:
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return
-    with suppress(ValueError, OSError):  # a smaller limit is in force already
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -12,7 +12,8 @@ from graph.library import KEPT_FORMATS, KnownDocument, keep
 from graph.retrieval.writer import IndexWriter
 from ingest.archives import BadArchive, is_archive, unpack
 from ingest.loaders import LOADER_VERSION, MAX_BYTES, SNIFF_BYTES, format_of
-from ingest.parsing import Outcome, Parsers, Refused, Request
+from ingest.parsing import Parsers
+from ingest.reading import Outcome, Refused, Request
 
 PUBLISH_CHUNKS = 500
 """New chunks after which what is done becomes visible, so that a long run can be searched while it goes on."""

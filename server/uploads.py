@@ -107,7 +107,7 @@ class Uploads:
 
     async def _run(self, arguments: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
         """The JSON lines of a command, and at its end `{"exit": code}`."""
-        command = [sys.executable, "-m", "citestream", *arguments, "--data-dir", str(self._data_dir)]
+        command = [sys.executable, "-P", "-m", "citestream", *arguments, "--data-dir", str(self._data_dir)]
         async with await anyio.open_process(command, stdin=subprocess.DEVNULL, stderr=None) as process:
             try:
                 if process.stdout is not None:

@@ -133,16 +133,9 @@ def test_nothing_but_failures_is_exit_code_4(run):
     assert run("ingest", "docs/broken.pdf").exit_code == 4
 
 
-def serve_breaking(connection) -> None:
-    """What a parser's process runs in the next test."""
-    from ingest import parsing
-
-    parsing.load = lambda *_: 1 / 0
-    parsing.serve(connection)
-
-
 def test_a_loader_that_breaks_is_one_files_failure(run, monkeypatch):
-    monkeypatch.setattr("ingest.parsing.serve", serve_breaking)
+    monkeypatch.setattr("ingest.parsing.MODULE", "tests.ingest.breaking_parser")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     result = run("ingest", "docs", "--json")
     assert result.exit_code == 4
     assert {line["reason"] for line in lines(result)[:-1]} == {"internal"}

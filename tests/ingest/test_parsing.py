@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from graph.library import NewVersion
-from ingest import parsing
-from ingest.parsing import Parsers, Refused, Request, read_file
+from ingest import parser, parsing, reading
+from ingest.parsing import Parsers
+from ingest.reading import Refused, Request, read_file
 
 # What the processes of these tests run in place of the loaders; they import this file.
 DEEDS = {
@@ -25,17 +26,23 @@ def request(path: Path) -> Request:
     return Request(path, path.name, str(path))
 
 
-def serve_badly(connection) -> None:
-    """As `serve`, but a file may hold the name of a deed."""
-    real, load = parsing.read_file, parsing.load
+def run_badly(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Let parsers' processes run this file instead of theirs."""
+    monkeypatch.setattr(parsing, "MODULE", module)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+def serve_badly() -> None:
+    """As the real one, but a file may hold the name of a deed."""
+    real, load = reading.read_file, reading.load
 
     def read(request: Request):
         deed = DEEDS.get(request.file.read_text())
-        parsing.load = load if deed is None else lambda *_: deed()
+        reading.load = load if deed is None else lambda *_: deed()
         return real(request)
 
-    parsing.read_file = read
-    parsing.serve(connection)
+    reading.read_file = read
+    parser.main()
 
 
 @pytest.fixture
@@ -64,7 +71,7 @@ def test_outcomes_come_in_order_from_several_processes(files):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_file_that_hangs_crashes_or_eats_memory_costs_only_itself(files, monkeypatch, jobs):
-    monkeypatch.setattr(parsing, "serve", serve_badly)
+    run_badly(monkeypatch, __name__)
     requests = files("one", "hang", "two", "crash", "leave", "three", "eat", "four")
     with Parsers(jobs, seconds=2) as parsers:
         assert told(parsers.parse(requests)) == [
@@ -73,7 +80,7 @@ def test_a_file_that_hangs_crashes_or_eats_memory_costs_only_itself(files, monke
 
 
 def test_what_a_parser_prints_does_not_get_into_the_results(files, monkeypatch, capfd):
-    monkeypatch.setattr(parsing, "serve", serve_badly)
+    run_badly(monkeypatch, __name__)
     with Parsers(1) as parsers:
         assert told(parsers.parse(files("print"))) == ["internal"]
     assert capfd.readouterr().out == ""
@@ -91,7 +98,7 @@ def test_a_process_is_replaced_after_many_files(files, monkeypatch):
 def test_a_file_that_goes_away_or_makes_the_loader_fail_is_refused(tmp_path, monkeypatch):
     assert read_file(request(tmp_path / "gone.md")).reason == "unreadable"
     (tmp_path / "a.md").write_text("x")
-    monkeypatch.setattr(parsing, "load", lambda *_: 1 / 0)
+    monkeypatch.setattr(reading, "load", lambda *_: 1 / 0)
     refused = read_file(request(tmp_path / "a.md"))
     assert (refused.reason, refused.detail) == ("internal", "an error in citestream; see the log")
 
@@ -101,3 +108,13 @@ def test_a_file_becomes_a_version_with_its_hash_and_chunks(tmp_path):
     version = read_file(request(tmp_path / "a.md"))
     assert isinstance(version, NewVersion)
     assert (version.title, version.format, version.size_bytes, len(version.chunks)) == ("A", "markdown", 10, 1)
+
+
+def test_parsers_that_cannot_be_started_end_the_run(files, monkeypatch):
+    monkeypatch.setattr(parsing, "MODULE", "ingest.no_such_module")
+    with Parsers(1) as parsers, pytest.raises(parsing.ParsersUnavailable):
+        told(parsers.parse(files("one")))
+
+
+if __name__ == "__main__":
+    serve_badly()
