@@ -143,18 +143,21 @@ class LibraryWriter(Library):
 
     def indexed(self, collection: Collection, hashes: Sequence[bytes]) -> dict[bytes, str]:
         """A chunk that may be in the indexes for each text of those `hashes`, where there is one."""
-        query = (
-            select(chunks.c.text_hash, chunks.c.id)
-            .join(versions, versions.c.id == chunks.c.version_id)
+        # By hashes alone first: a join would be done from the collection's side, through all of its chunks.
+        found = select(chunks.c.text_hash, chunks.c.id, chunks.c.version_id)
+        mine = (
+            select(versions.c.id)
             .join(documents, documents.c.id == versions.c.document_id)
             .where(documents.c.collection_id == collection.id, versions.c.state != "kept")
         )
+        known: dict[bytes, str] = {}
         with self._engine.connect() as connection:
-            return {
-                row.text_hash: row.id
-                for batch in batches(list(hashes))
-                for row in connection.execute(query.where(chunks.c.text_hash.in_(batch)))
-            }
+            for batch in batches(list(hashes)):
+                rows = connection.execute(found.where(chunks.c.text_hash.in_(batch))).all()
+                ids = {row.version_id for row in rows}
+                usable = set(connection.execute(mine.where(versions.c.id.in_(ids))).scalars()) if ids else set()
+                known.update((row.text_hash, row.id) for row in rows if row.version_id in usable)
+        return known
 
 
 def _is_unfinished(generation: int | None) -> ColumnElement[bool]:

@@ -65,7 +65,7 @@ class DenseIndex:
         target = self._vectors(collection)
         for begin in range(0, len(ids), ADD_BATCH):
             part = slice(begin, begin + ADD_BATCH)
-            target.upsert(ids[part], vectors[part].tolist(), metadatas[part], texts[part])
+            target.upsert(ids[part], vectors[part], metadatas[part], texts[part])
 
     def vectors(self, collection: str, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors of those of the chunks that are stored, by id."""

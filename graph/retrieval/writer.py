@@ -32,8 +32,8 @@ from graph.settings import Settings
 
 LOCK_NAME = "writer.lock"
 OWNER_NAME = "writer.json"
-LOT_CHUNKS = 256
-"""Chunks embedded and written together: Chroma takes twice as long for a hundred at a time."""
+LOT_CHUNKS = 512
+"""Chunks embedded and written together: Chroma takes twice as long for a hundred at a time, little less for more."""
 
 
 @dataclass(frozen=True)
