@@ -41,9 +41,12 @@ LONGEST_LIST = 8
 """Items of a list that an answer keeps together."""
 LONGEST_CODE = 1200
 """Characters of a block of code that an answer shows whole."""
+DATA_SHARE = 0.06
+"""Signs of code or data above which a text is none that people say; prose has hardly any."""
 SHORTEST = 12
 """Characters below which a sentence is a heading or a fragment."""
 
+_DATA_SIGN = re.compile(r'[{}<>=\\$]|":')
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _NUMBERS = (
     "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|hundred|thousand|million|half|third|once|twice"
@@ -183,12 +186,17 @@ def _sentences(passages: Sequence[Passage]) -> list[_Sentence]:
                 continue  # the head of a table says nothing without its rows
             item = _ITEM.match(text) is not None
             fragment = len(text) < SHORTEST and not is_cjk(text)
-            if (item or not fragment) and text.lstrip("# ") not in headings:
+            if (item or not fragment) and text.lstrip("# ") not in headings and not _is_data(text):
                 code = _code_behind(passage["text"], end) if text.endswith(LEADS_ON) else ""
                 sentence = _Sentence(number, _quotable(text), frozenset(terms(text)), item, fragment, code)
                 found.setdefault(text, sentence)
     said = [sentence for sentence in found.values() if sentence.found]
     return said if any(not sentence.is_fragment for sentence in said) else _code_lines(passages)
+
+
+def _is_data(text: str) -> bool:
+    """Whether a text is code or data, as out of the middle of a block whose fence is not in the passage."""
+    return len(_DATA_SIGN.findall(text)) > DATA_SHARE * len(text)
 
 
 def _prose(text: str) -> Iterator[tuple[int, int]]:

@@ -123,6 +123,13 @@ def test_a_sentence_that_goes_on_where_the_best_one_ends_stays_behind_it() -> No
     assert answer.startswith("The red fox sleeps in a den. [1] The fox there sleeps all day. [1]")
 
 
+def test_data_out_of_the_middle_of_a_block_is_no_answer() -> None:
+    text = 'event: status data: {"node":"fox","state":"den","sleeps":"in"} id: 3\n\nThe fox sleeps in a den. It runs.'
+    answer = extract(evidence("Where does the fox sleep in its den?", text), MiniLM())
+    assert answer.startswith("The fox sleeps in a den. [1]")
+    assert "state" not in answer
+
+
 def test_where_there_is_only_code_its_lines_are_quoted_as_code() -> None:
     assert "`fox call --loud` [1]" in extract(
         evidence("How do I call the fox?", "```sh\nfox call --loud\n```"), MiniLM()
