@@ -46,7 +46,7 @@ DATA_SHARE = 0.06
 SHORTEST = 12
 """Characters below which a sentence is a heading or a fragment."""
 
-_DATA_SIGN = re.compile(r'[{}<>=\\$]|":')
+_DATA_SIGN = re.compile(r'[{}<>=\\]|\$(?!\d)|":')
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _NUMBERS = (
     "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|hundred|thousand|million|half|third|once|twice"
