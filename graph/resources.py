@@ -74,7 +74,7 @@ def _open(settings: Settings) -> Resources:
     library = Library.open(settings.data_dir)
     retriever = Retriever(
         library,
-        lambda: DenseIndex(settings.data_dir, embeddings),
+        lambda: DenseIndex(settings, embeddings),
         lambda: LexicalIndex(settings.data_dir),
         embeddings,
         settings.embedding,

@@ -54,6 +54,21 @@ class Settings(BaseSettings):
             "`init_embeddings`. A collection remembers its embedding and refuses another."
         ),
     )
+    chroma_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s?#]+/?$",
+        description=(
+            "Address of a Chroma server (`chroma run`), such as `http://127.0.0.1:8001`. Left out, Chroma works in the "
+            "data folder. A server's data belongs to one data folder."
+        ),
+    )
+    chroma_texts: bool = Field(
+        default=True,
+        description=(
+            "Whether Chroma holds the texts of chunks as well, so that any LangChain retriever can read a collection. "
+            "citestream needs none of them there; without, writing takes half the time and a quarter of the room."
+        ),
+    )
     reranker: str | None = Field(
         default=None,
         min_length=1,

@@ -5,6 +5,7 @@ command waits for another writer, and goes on when the client that brought the f
 """
 
 import asyncio
+import hashlib
 import json
 import re
 import shutil
@@ -21,7 +22,7 @@ import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from graph.errors import CitestreamError, DocumentNotFound, IndexLocked
-from graph.library import Library, collection_id
+from graph.library import Library
 
 FOLDER = "uploads"
 MAX_NAME_BYTES = 200
@@ -57,7 +58,7 @@ class Uploads:
     async def keep(self, file: BinaryIO, name: str, collection: str) -> Path:
         """Store a file under its name, in place of one that has the same. Raises UploadRefused."""
         checked = _checked_name(name)
-        folder = self._data_dir / FOLDER / collection_id(collection)
+        folder = self._data_dir / FOLDER / hashlib.sha256(collection.encode()).hexdigest()[:16]
 
         def copy() -> Path:
             folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,6 @@ from graph.library.records import (
     StagedChunk,
     check_chunker,
     check_embedding,
-    collection_id,
     parse_source_id,
     text_hash,
 )
@@ -46,7 +45,6 @@ __all__ = [
     "StagedChunk",
     "check_chunker",
     "check_embedding",
-    "collection_id",
     "keep",
     "no_collection",
     "parse_source_id",

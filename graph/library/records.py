@@ -1,6 +1,7 @@
 """What the library takes in and gives out, and how its ids are made."""
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -166,9 +167,12 @@ class Section:
         return self.text[start - self.start : end - self.start]
 
 
-def collection_id(name: str) -> str:
-    """The id of a collection, which names it in both indexes: a hash, as Chroma takes few characters in a name."""
-    return "c-" + hashlib.sha256(name.encode()).hexdigest()[:16]
+def new_collection_id() -> str:
+    """The id of a new collection, which names it in both indexes: Chroma takes few characters in a name.
+
+    By chance, so that two data folders do not meet in one Chroma server.
+    """
+    return "c-" + secrets.token_hex(8)
 
 
 def check_chunker(collection: Collection, chunker: str) -> None:

@@ -17,7 +17,7 @@ from graph.library.records import (
     StagedChunk,
     check_chunker,
     check_embedding,
-    collection_id,
+    new_collection_id,
     text_hash,
 )
 from graph.library.tables import (
@@ -40,7 +40,7 @@ class LibraryWriter(Library):
 
         Raises IndexMismatch, naming both, when it was built with another embedding or chunker.
         """
-        wanted = Collection(collection_id(name), name, embedding, chunker)
+        wanted = Collection(new_collection_id(), name, embedding, chunker)
         with self._engine.begin() as connection:
             row = connection.execute(select(collections).where(collections.c.name == name)).one_or_none()
             if row is None:

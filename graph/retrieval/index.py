@@ -5,11 +5,13 @@ it; its Chroma name is the id that the library gives it.
 """
 
 import itertools
+import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import chromadb
+import httpx
 import numpy as np
 from chromadb.api.collection_configuration import CreateCollectionConfiguration
 from chromadb.config import Settings as ChromaSettings
@@ -19,30 +21,42 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from graph.errors import IndexUnusable
+from graph.settings import Settings
 
 FOLDER = "chroma"
+FAILURES = (ChromaError, ValueError, httpx.HTTPError, OSError)
+"""What Chroma raises: its own errors, and with a server those of its HTTP client."""
+QUIET = ChromaSettings(anonymized_telemetry=False)
 CONFIGURATION: CreateCollectionConfiguration = {"hnsw": {"space": "cosine", "ef_search": 400}}
 """`ef_search`: as many candidates as the widest search asks for. With Chroma's 100, 2 of 220 searches for 60 of 215
 chunks missed one, and not the same ones each time the index was opened, so that two processes scored differently."""
+SERVER_SECONDS = 60.0
+"""How long a Chroma server may take; its client would wait for ever."""
 ADD_BATCH = 1000
 """Chunks in one write: larger ones save no time, and Chroma takes 5,461 at most."""
 
 
-_OPENED = itertools.count()
+_LOCK = threading.Lock()
+_SPELLINGS: set[int] = set()
+"""How often `/.` stands behind the folder's path in each client that is open."""
+_SERVERS: dict[str, Any] = {}
+"""The client of each server. Chroma has one HTTP session for all clients of a server, and never closes it."""
 
 
 class DenseIndex:
-    """Vectors of chunks by collection id, in `data_dir/chroma`. Calls block; threads may share one object.
+    """Vectors of chunks by collection id, in `data_dir/chroma` or in a Chroma server.
 
-    One process may write at a time. An object sees what was there when a collection was first used, and goes on
-    seeing it: to see what another process has written since, open another object and close this one.
+    Calls block; threads may share one object.
+    One process may write at a time. In a folder, an object sees what was there when a collection was first used, and
+    goes on seeing it: to see what another process has written since, open another object and close this one.
+    Raises IndexUnusable when the server does not answer.
     """
 
-    def __init__(self, data_dir: Path, embeddings: Embeddings) -> None:
+    def __init__(self, settings: Settings, embeddings: Embeddings) -> None:
         self._embeddings = embeddings
-        # Chroma keeps one system per path string in a process; another spelling of the path opens a fresh one.
-        path = f"{data_dir / FOLDER}" + "/." * next(_OPENED)
-        self._client: Any = chromadb.PersistentClient(path, settings=ChromaSettings(anonymized_telemetry=False))
+        self._texts = settings.chroma_texts
+        self._spelling: int | None = None
+        self._client: Any = _server(settings.chroma_url) if settings.chroma_url else self._open_folder(settings)
         self._stores: dict[str, Chroma] = {}
         self._collections: dict[str, Any] = {}
 
@@ -50,7 +64,19 @@ class DenseIndex:
         """Free what the client holds."""
         self._stores.clear()
         self._collections.clear()
+        if self._spelling is None:
+            return  # others talk to the server through the same client
         self._client.close()
+        with _LOCK:
+            _SPELLINGS.discard(self._spelling)
+
+    def _open_folder(self, settings: Settings) -> Any:
+        # Chroma keeps one system per path string in a process; another spelling of the path opens a fresh one.
+        with _LOCK:
+            self._spelling = next(number for number in itertools.count() if number not in _SPELLINGS)
+            _SPELLINGS.add(self._spelling)
+        path = str(settings.data_dir / FOLDER) + "/." * self._spelling
+        return chromadb.PersistentClient(path, settings=QUIET)
 
     def add(
         self,
@@ -65,7 +91,7 @@ class DenseIndex:
         target = self._vectors(collection)
         for begin in range(0, len(ids), ADD_BATCH):
             part = slice(begin, begin + ADD_BATCH)
-            target.upsert(ids[part], vectors[part], metadatas[part], texts[part])
+            target.upsert(ids[part], vectors[part], metadatas[part], texts[part] if self._texts else None)
 
     def vectors(self, collection: str, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors of those of the chunks that are stored, by id."""
@@ -94,7 +120,7 @@ class DenseIndex:
             return
         try:
             some = target.get(limit=1, include=["embeddings"])
-        except ChromaError as exc:
+        except FAILURES as exc:
             raise IndexUnusable("a chunk went away while the index was opened; try again.") from exc
         if some["ids"]:
             self.search(collection, np.asarray(some["embeddings"][0], np.float32), 1)
@@ -119,7 +145,7 @@ class DenseIndex:
             return {}
         try:
             found = target.query([vector.tolist()], n_results=k, include=["distances"])
-        except (ChromaError, ValueError) as exc:
+        except FAILURES as exc:
             raise IndexUnusable(
                 "the index cannot be searched. Run `citestream index stats` to see whether it opens, and ingest again."
             ) from exc
@@ -151,3 +177,20 @@ class DenseIndex:
             except NotFoundError:
                 return None
         return self._collections[collection]
+
+
+def _server(url: str) -> Any:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    with _LOCK:
+        try:
+            if url not in _SERVERS:
+                client = chromadb.HttpClient(parts.hostname or "", port, ssl=parts.scheme == "https", settings=QUIET)
+                client._server._session.timeout = httpx.Timeout(SERVER_SECONDS)  # type: ignore[attr-defined]
+                _SERVERS[url] = client
+            _SERVERS[url].heartbeat()
+        except Exception as exc:  # Chroma's own errors, and those of its HTTP client
+            raise IndexUnusable(
+                f"the Chroma server at {url} does not answer. Check CITESTREAM_CHROMA_URL, and that it runs."
+            ) from exc
+        return _SERVERS[url]

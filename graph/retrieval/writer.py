@@ -250,7 +250,7 @@ def open_writer(settings: Settings, *, wait_s: float = 0) -> Iterator[IndexWrite
         library = LibraryWriter.open(settings.data_dir)
         try:
             embeddings = open_embeddings(settings)
-            dense = DenseIndex(settings.data_dir, embeddings)
+            dense = DenseIndex(settings, embeddings)
             writer = IndexWriter(library, dense, LexicalIndex(settings.data_dir), embeddings, settings.embedding)
             try:
                 writer.clean()

@@ -60,7 +60,7 @@ def open_retriever(settings: Settings) -> Retriever:
     embeddings = MiniLM()
     return Retriever(
         Library.open(settings.data_dir),
-        lambda: DenseIndex(settings.data_dir, embeddings),
+        lambda: DenseIndex(settings, embeddings),
         lambda: LexicalIndex(settings.data_dir),
         embeddings,
         "minilm",

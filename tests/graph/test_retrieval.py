@@ -34,7 +34,7 @@ def open_retriever() -> Iterator[Open]:
         opened.append(
             Retriever(
                 library,
-                lambda: DenseIndex(settings.data_dir, embeddings),
+                lambda: DenseIndex(settings, embeddings),
                 lambda: LexicalIndex(settings.data_dir),
                 embeddings,
                 embedding,
