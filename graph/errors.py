@@ -82,6 +82,12 @@ class IndexLocked(LibraryError):
     retryable = True
 
 
+class TransferUnreadable(LibraryError):
+    """A file that was to be imported holds no collection."""
+
+    code = "transfer_unreadable"
+
+
 class TooManyGone(LibraryError):
     """So many documents would be removed that somebody has to confirm it."""
 

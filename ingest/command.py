@@ -18,6 +18,7 @@ from graph.errors import (
     IndexMismatch,
     SettingsError,
     TooManyGone,
+    TransferUnreadable,
 )
 from graph.limits import MAX_NAME_CHARS
 from ingest.terminal import shown
@@ -38,6 +39,7 @@ USAGE_ERRORS = (
     CollectionNotFound,
     DocumentNotFound,
     TooManyGone,
+    TransferUnreadable,
     FileNotFoundError,
     FileExistsError,
     NotADirectoryError,

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graph.errors import DocumentNotFound
+from graph.limits import DEFAULT_COLLECTION
 from ingest.command import (
     EXIT_SOME_FAILED,
     EXIT_USAGE,
     AnyCollection,
     AsJson,
+    CollectionName,
     DataDir,
     exit_codes,
     leaving,
@@ -189,6 +191,50 @@ def verify_command(
                 _tell_check(found, repaired, as_json)
         if damaged:
             raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@index_app.command("export")
+def export_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="New file, by custom ending in .citestream.")],
+    collection: CollectionName = DEFAULT_COLLECTION,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a collection into one file, with its texts and vectors, for `index import` on any machine."""
+    with exit_codes("interrupted; nothing was written"):
+        from graph.retrieval.writer import open_writer
+        from ingest.transfer import export
+
+        with open_writer(load_settings(data_dir)) as writer:
+            count = sum(1 for _ in export(writer, writer.library.collection(collection), file))
+        typer.echo(f"{count:,} documents in {shown(str(file))}, {_size(file.stat().st_size)}")
+
+
+@index_app.command("import")
+def import_command(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="Written by index export.")],
+    collection: Annotated[
+        str | None, typer.Option("--collection", "-c", metavar="NAME", help="Another name for it.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Take in a collection out of a file; nothing is embedded again. What is there of it already is replaced."""
+    with exit_codes("interrupted; what was published stays"):
+        from graph.library import keep_bytes
+        from graph.retrieval.writer import open_writer
+        from ingest.chunking import CHUNKER
+        from ingest.transfer import check_fits, documents_of, originals_of, read_head
+
+        settings = load_settings(data_dir)
+        head = read_head(file)
+        check_fits(head, settings.embedding, CHUNKER)
+        with open_writer(settings) as writer:
+            writer.begin(collection or head.name, chunker=CHUNKER)
+            for version, vectors in documents_of(file, head):
+                writer.put(version, vectors)
+            for sha256, data in originals_of(file):
+                keep_bytes(settings.data_dir, sha256, data)
+            writer.publish()
+        typer.echo(f"{head.documents:,} documents are in the collection {shown(collection or head.name)!r} now")
 
 
 def _tell_check(found: "Check", repaired: bool, as_json: bool) -> None:

@@ -4,7 +4,7 @@ It is the truth about what is indexed; Chroma and tantivy hold what can be searc
 SQLite file in the data folder, read by every process and written by the one that holds the writer lock.
 """
 
-from graph.library.originals import KEPT_FORMATS, keep, path_of
+from graph.library.originals import KEPT_FORMATS, keep, keep_bytes, path_of
 from graph.library.reader import FILTER_KEYS, Library, no_collection
 from graph.library.records import (
     Chunk,
@@ -46,6 +46,7 @@ __all__ = [
     "check_chunker",
     "check_embedding",
     "keep",
+    "keep_bytes",
     "no_collection",
     "parse_source_id",
     "path_of",

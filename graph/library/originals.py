@@ -28,6 +28,20 @@ def keep(data_dir: Path, sha256: str, file: Path) -> None:
         copy.unlink(missing_ok=True)
 
 
+def keep_bytes(data_dir: Path, sha256: str, data: bytes) -> None:
+    """Keep a file that is in memory, if it has that hash."""
+    kept = path_of(data_dir, sha256)
+    if kept.exists() or hashlib.sha256(data).hexdigest() != sha256:
+        return
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    copy = kept.with_suffix(f".{uuid4().hex}")
+    try:
+        copy.write_bytes(data)
+        copy.replace(kept)
+    finally:
+        copy.unlink(missing_ok=True)
+
+
 def path_of(data_dir: Path, sha256: str) -> Path:
     """Where the file with that hash is, if it is kept."""
     return data_dir / FOLDER / sha256

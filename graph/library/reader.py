@@ -9,12 +9,14 @@ from sqlalchemy import Column, ColumnElement, Engine, Row, func, select
 
 from graph.errors import CollectionNotFound, DocumentNotFound, SourceNotFound
 from graph.library.records import (
+    Chunk,
     Collection,
     CollectionInfo,
     Document,
     Holding,
     KnownDocument,
     LiveChunk,
+    NewVersion,
     Section,
     SourceView,
     parse_source_id,
@@ -72,6 +74,17 @@ class Library:
         )
         with self._engine.connect() as connection:
             return set(connection.execute(query).scalars())
+
+    def chunk_ids(self, document_id: str) -> list[str]:
+        """The ids of a document's live chunks, in the order of its text."""
+        query = (
+            select(chunks.c.id)
+            .join(documents, documents.c.live_version == chunks.c.version_id)
+            .where(documents.c.id == document_id)
+            .order_by(chunks.c.start)
+        )
+        with self._engine.connect() as connection:
+            return list(connection.execute(query).scalars())
 
     def ended_chunks(self) -> int:
         """How many chunks may be in the indexes that are not live: of versions not published yet, or just replaced."""
@@ -271,6 +284,31 @@ class Library:
             after=row.text[end - window :],
             page=chunk.page if chunk else None,
             heading=(chunk.heading or None) if chunk else None,
+        )
+
+    def version(self, document_id: str) -> NewVersion:
+        """The live version of a document, as it was put in. Raises DocumentNotFound."""
+        query = select(versions, documents.c.source, documents.c.path).join(
+            documents, documents.c.live_version == versions.c.id
+        )
+        cut = select(chunks).order_by(chunks.c.start)
+        with self._engine.connect() as connection:
+            row = connection.execute(query.where(documents.c.id == document_id)).one_or_none()
+            if row is None:
+                raise DocumentNotFound(f"there is no document {document_id!r}. `citestream index list` shows all.")
+            parts = connection.execute(cut.where(chunks.c.version_id == row.id)).all()
+        return NewVersion(
+            source=row.source,
+            path=row.path,
+            format=row.format,
+            title=row.title,
+            lang=row.lang,
+            sha256=row.sha256,
+            size_bytes=row.size_bytes,
+            mtime_ns=row.mtime_ns,
+            loader=row.loader,
+            text=row.text,
+            chunks=[Chunk(part.start, part.end, part.page, part.heading) for part in parts],
         )
 
     def text(self, document_id: str) -> str:

@@ -82,6 +82,7 @@ class IndexWriter:
         self._removed: list[str] = []
         self._waiting: list[Entry] = []
         self._staged: list[str] = []
+        self._given: dict[bytes, NDArray[np.float32]] = {}
         self._hands = ThreadPoolExecutor(max_workers=1, thread_name_prefix="citestream-index")
         self._writing: Future[None] | None = None
         self._ended: deque[tuple[float, int]] = deque()
@@ -97,13 +98,19 @@ class IndexWriter:
             self._dense.drop(empty)
         self._collection = self.library.ensure_collection(collection, self._embedding_name, chunker)
 
-    def put(self, version: NewVersion) -> PutResult:
-        """Stage a document and index its chunks. Raises IndexUnusable when they cannot be embedded or written."""
+    def put(self, version: NewVersion, vectors: NDArray[np.float32] | None = None) -> PutResult:
+        """Stage a document and index its chunks, with `vectors` for them where these are known.
+
+        Raises IndexUnusable when they cannot be embedded or written.
+        """
         collection = self._current()
         live = self.library.is_live_version(collection, version)
         if live is not None:
             return PutResult(live, len(version.chunks))
         document_id, staged = self.library.stage(collection, version)
+        if vectors is not None:
+            named = zip(staged, vectors, strict=True)
+            self._given.update((text_hash(item.text), vector) for item, vector in named)
         self._waiting += (_entry(_as_live(document_id, version, item)) for item in staged)
         while len(self._waiting) >= LOT_CHUNKS:
             lot, self._waiting = self._waiting[:LOT_CHUNKS], self._waiting[LOT_CHUNKS:]
@@ -127,8 +134,16 @@ class IndexWriter:
             raise IndexUnusable(f"Chroma has lost {len(lost)} of {len(self._staged)} chunks. Run this again.")
         self._lexical.commit()
         self._ended.append((time.monotonic(), self.library.publish(self._removed)))
-        self._staged, self._removed = [], []
+        self._staged, self._removed, self._given = [], [], {}
         self._clean_ended()
+
+    def vectors(self, collection: Collection, document_id: str, version: NewVersion) -> NDArray[np.float32]:
+        """The vectors of a live version's chunks, in their order. Raises IndexUnusable when one is missing."""
+        ids = self.library.chunk_ids(document_id)
+        found = self._dense.vectors(collection.id, ids)
+        if len(found) != len(version.chunks):
+            raise IndexUnusable(f"vectors of {version.source!r} are missing. Run `citestream index verify --repair`.")
+        return np.stack([found[name] for name in ids]) if ids else np.zeros((0, 0), np.float32)
 
     def check(self, collection: Collection, sample: int | None = None) -> Check:
         """Whether the library and both indexes agree about a collection (graph/retrieval/checking.py)."""
@@ -209,6 +224,7 @@ class IndexWriter:
         }
         there = self._dense.vectors(collection.id, list(stored.values()))
         known = {held: there[name] for held, name in stored.items() if name in there}
+        known.update((held, self._given.pop(held)) for held in texts if held in self._given)
         new = [held for held in texts if held not in known]
         known.update(zip(new, self._embed([texts[held] for held in new]), strict=True))
         return np.stack([known[entry.hash] for entry in lot])
