@@ -85,13 +85,13 @@ class IndexLocked(LibraryError):
 class TransferUnreadable(LibraryError):
     """A file that was to be imported holds no collection."""
 
-    code = "transfer_unreadable"
+    code = "invalid_request"
 
 
 class TooManyGone(LibraryError):
     """So many documents would be removed that somebody has to confirm it."""
 
-    code = "too_many_gone"
+    code = "invalid_request"
 
 
 class IndexUnusable(LibraryError):

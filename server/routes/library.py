@@ -16,12 +16,19 @@ from server.bodies import (
     document_body,
 )
 from server.eventlog import Entry
-from server.sse import choose_view, encode_json, encode_stream
+from server.sse import NDJSON, SSE, choose_view, encode_json, encode_stream
 from server.state import App
 from server.stream import EventStream
 from server.uploads import UploadRefused
 
 router = APIRouter(prefix="/v1", tags=["library"])
+
+PROGRESS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "`progress` for each file that was read, then `done` or `failed`.",
+        "content": {SSE: {"schema": {"type": "string"}}, NDJSON: {"schema": {"type": "string"}}},
+    },
+}
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 
@@ -49,7 +56,7 @@ async def show_document(document_id: str, app: App) -> DocumentBody:
     return document_body(await app.in_library(lambda library: library.document(document_id)))
 
 
-@router.post("/documents", response_class=EventStream)
+@router.post("/documents", response_class=Response, responses=PROGRESS)
 async def upload_document(
     request: Request,
     app: App,
