@@ -26,7 +26,6 @@ from graph.settings import Settings
 FOLDER = "chroma"
 FAILURES = (ChromaError, ValueError, httpx.HTTPError, OSError)
 """What Chroma raises: its own errors, and with a server those of its HTTP client."""
-QUIET = ChromaSettings(anonymized_telemetry=False)
 CONFIGURATION: CreateCollectionConfiguration = {"hnsw": {"space": "cosine", "ef_search": 400}}
 """`ef_search`: as many candidates as the widest search asks for. With Chroma's 100, 2 of 220 searches for 60 of 215
 chunks missed one, and not the same ones each time the index was opened, so that two processes scored differently."""
@@ -76,7 +75,7 @@ class DenseIndex:
             self._spelling = next(number for number in itertools.count() if number not in _SPELLINGS)
             _SPELLINGS.add(self._spelling)
         path = str(settings.data_dir / FOLDER) + "/." * self._spelling
-        return chromadb.PersistentClient(path, settings=QUIET)
+        return chromadb.PersistentClient(path, settings=_quiet())
 
     def add(
         self,
@@ -179,13 +178,18 @@ class DenseIndex:
         return self._collections[collection]
 
 
+def _quiet() -> ChromaSettings:
+    """New ones each time: Chroma writes into what it is given."""
+    return ChromaSettings(anonymized_telemetry=False)
+
+
 def _server(url: str) -> Any:
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     with _LOCK:
         try:
             if url not in _SERVERS:
-                client = chromadb.HttpClient(parts.hostname or "", port, ssl=parts.scheme == "https", settings=QUIET)
+                client = chromadb.HttpClient(parts.hostname or "", port, ssl=parts.scheme == "https", settings=_quiet())
                 client._server._session.timeout = httpx.Timeout(SERVER_SECONDS)  # type: ignore[attr-defined]
                 _SERVERS[url] = client
             _SERVERS[url].heartbeat()
