@@ -31,7 +31,7 @@ run: setup
 test: setup
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# The long forms of tests: about an hour and a quarter. What they measured goes into docs/reliability.md, also when one fails.
+# The long forms of tests: over an hour. What they measured goes into docs/reliability.md, also when one fails.
 acceptance: setup
 	rm -f build/acceptance.json
 	CITESTREAM_ACCEPTANCE=1 $(BIN)/pytest tests/faults tests/clients tests/e2e/test_answers.py tests/graph/test_live_index.py \

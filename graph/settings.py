@@ -59,7 +59,7 @@ class Settings(BaseSettings):
         pattern=r"^https?://[^/\s?#]+/?$",
         description=(
             "Address of a Chroma server (`chroma run`), such as `http://127.0.0.1:8001`. Left out, Chroma works in the "
-            "data folder. A server's data belongs to one data folder."
+            "data folder."
         ),
     )
     chroma_texts: bool = Field(

@@ -1,5 +1,7 @@
 """Archives: zip and tar files as folders of documents, within limits."""
 
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -14,7 +16,10 @@ MAX_MEMBERS = 10_000
 MAX_UNPACKED_BYTES = 1024**3
 """Of all members of an archive together."""
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError, ValueError)
+DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError,
+    RuntimeError, ValueError,
+)  # fmt: skip
 COPY_BYTES = 1024 * 1024
 
 
@@ -58,7 +63,7 @@ def unpack(archive: Path, folder: Path) -> Iterator[Member]:
             if name.startswith("/") or ".." in parts:
                 yield Member(name, None, "file-name", "its path leads out of the archive")
                 continue
-            if any(part.startswith(".") for part in parts) or parts[0] == "__MACOSX":
+            if not parts or any(part.startswith(".") for part in parts) or parts[0] == "__MACOSX":
                 continue
             if isinstance(opened, Member):
                 yield opened

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ingest.sync import Step
 
 JOBS = min(2, os.cpu_count() or 1)
-"""Reading is a twentieth of the work of embedding, so that two processes keep ahead of it."""
+"""Reading took 5 of 350 processor seconds for 136 manuals, so that two processes keep ahead of embedding."""
 WAIT_S = 24 * 3600.0
 FEW_REMOVED, REMOVED_SHARE = 5, 0.3
 """More than so many, and than this share of a collection, are only removed with --yes: a disk may not be mounted."""

@@ -181,7 +181,7 @@ def verify_command(
             chosen = [writer.library.collection(collection)] if collection else writer.library.open_collections()
             for target in sorted(chosen, key=lambda target: target.name):
                 found = writer.check(target, sample)
-                repaired = repair and not found.is_good
+                repaired = repair and bool(found.damaged or found.extra)
                 if repaired:
                     writer.repair(found)
                     found_after = writer.check(target, sample)
@@ -249,7 +249,7 @@ def _tell_check(found: "Check", repaired: bool, as_json: bool) -> None:
     if as_json:
         print_json({"collection": found.collection.name, **counts, "good": found.is_good, "repaired": repaired})
         return
-    outcome = "good" if found.is_good else "repaired" if repaired else "damaged; --repair writes it anew"
+    outcome = "repaired" if repaired else "good" if found.is_good else "damaged; --repair writes it anew"
     told = ", ".join(
         f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count or name == "chunks"
     )

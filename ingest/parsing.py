@@ -15,7 +15,7 @@ from graph.errors import CitestreamError
 from ingest.reading import Outcome, Refused, Request
 
 FILE_SECONDS = 60.0
-"""What one file may take; the slowest real one, a PDF of 2,400 pages, took 8."""
+"""What one file may take."""
 START_SECONDS = 30.0
 """What a process may take to start, on a machine that is busy."""
 FILES_PER_PROCESS = 200
@@ -56,7 +56,7 @@ class Parsers:
         wanted = 0
         more = True
         while True:
-            while more and (worker := self._idle(wanted, done)) is not None:
+            while more and (worker := self._idle(done)) is not None:
                 number, request = next(coming, (-1, None))
                 more = request is not None
                 if request is not None:
@@ -69,7 +69,7 @@ class Parsers:
             else:
                 return
 
-    def _idle(self, wanted: int, done: dict[int, Outcome]) -> "_Worker | None":
+    def _idle(self, done: dict[int, Outcome]) -> "_Worker | None":
         """A process without a file, if another may be read ahead."""
         busy = sum(worker.number is not None for worker in self._workers)
         if len(done) + busy >= AHEAD * self._jobs:

@@ -14,7 +14,7 @@ from graph.pages import Box
 from server.errors import PageNotFound
 
 SECONDS = 20.0
-"""What one page may take: the slowest seen took a tenth of a second, and a process half a second to start."""
+"""What one page may take, with the start of the process."""
 PROCESSES = 2
 
 T = TypeVar("T")

@@ -142,13 +142,13 @@ class LibraryWriter(Library):
         forget_others(self.data_dir, wanted)
 
     def indexed(self, collection: Collection, hashes: Sequence[bytes]) -> dict[bytes, str]:
-        """A chunk that may be in the indexes for each text of those `hashes`, where there is one."""
+        """A published chunk that may be in the indexes for each text of those `hashes`, where there is one."""
         # By hashes alone first: a join would be done from the collection's side, through all of its chunks.
         found = select(chunks.c.text_hash, chunks.c.id, chunks.c.version_id)
         mine = (
             select(versions.c.id)
             .join(documents, documents.c.id == versions.c.document_id)
-            .where(documents.c.collection_id == collection.id, versions.c.state != "kept")
+            .where(documents.c.collection_id == collection.id, versions.c.state.in_(("live", *ENDED)))
         )
         known: dict[bytes, str] = {}
         with self._engine.connect() as connection:

@@ -42,7 +42,7 @@ class Check:
 
     @property
     def is_good(self) -> bool:
-        """Whether everything agrees. Chunks that ended a moment ago are extra, and no fault."""
+        """Whether all that is live can be found; `extra` chunks take room, but are never shown."""
         return not self.damaged
 
 

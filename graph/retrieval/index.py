@@ -85,12 +85,21 @@ class DenseIndex:
         metadatas: list[dict[str, Any]],
         vectors: NDArray[np.float32],
     ) -> None:
-        """Store chunks under new ids, as langchain-chroma's `add_texts` does with vectors that are known already."""
+        """Store chunks under new ids, as langchain-chroma's `add_texts` does with vectors that are known already.
+
+        Raises IndexUnusable.
+        """
         self._store(collection)
         target = self._vectors(collection)
         for begin in range(0, len(ids), ADD_BATCH):
             part = slice(begin, begin + ADD_BATCH)
-            target.upsert(ids[part], vectors[part], metadatas[part], texts[part] if self._texts else None)
+            try:
+                target.upsert(ids[part], vectors[part], metadatas[part], texts[part] if self._texts else None)
+            except FAILURES as exc:
+                raise IndexUnusable(
+                    "vectors cannot be written. See whether the disk is full and the data folder may be written, and "
+                    "run this again: what was published stays."
+                ) from exc
 
     def vectors(self, collection: str, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors of those of the chunks that are stored, by id."""

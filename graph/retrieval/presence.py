@@ -13,7 +13,7 @@ except ImportError:  # Windows: whoever writes takes it that somebody reads
     fcntl = None  # type: ignore[assignment]
 
 KEEP_S = 3.0
-"""How long chunks stay in the indexes after they have ended: a hundred thousand take two seconds to open."""
+"""How long chunks stay in the indexes after they have ended; a view that took longer to open is opened again."""
 FILE_NAME = "readers.lock"
 
 

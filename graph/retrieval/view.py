@@ -20,7 +20,7 @@ from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.presence import KEEP_S, be_present
 
 POLL_S = 0.25
-"""How often a followed library is asked for its generation, which takes a tenth of a millisecond."""
+"""How often a followed library is asked for its generation: one short query."""
 REST = 4
 """A view that took a second to open is followed by so many seconds without opening another, while a writer goes on."""
 ATTEMPTS = 5

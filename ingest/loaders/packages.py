@@ -12,7 +12,7 @@ import structlog
 from ingest.loaders import Unreadable
 
 MAX_INFLATED_BYTES = 128 * 1024 * 1024
-"""What the parts of one document may hold together when unpacked; the largest real ones hold a tenth."""
+"""What the parts of one document may hold together when unpacked."""
 MAX_PARTS = 20_000
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """How files of Office before 2007 begin, and today's when they are encrypted."""

@@ -168,6 +168,27 @@ def test_a_collection_without_documents_may_take_another_chunker(index: Settings
         assert len(writer._dense.ids(writer.library.collection("default").id)) == 1
 
 
+def test_known_texts_are_not_embedded_again(settings: Settings) -> None:
+    sentences = [f"Sentence {number} says something of its own." for number in range(50)]
+
+    def put(writer: IndexWriter, source: str, revision: int) -> int:
+        text, chunks = "", []
+        for sentence in sentences:
+            chunks.append(Chunk(len(text), len(text) + len(sentence)))
+            text += sentence + " "
+        before = writer.embedded
+        writer.put(replace(version(source, text, revision=revision), chunks=chunks))
+        writer.publish()
+        return writer.embedded - before
+
+    with open_writer(settings) as writer:
+        writer.begin("default", chunker="test/1")
+        assert put(writer, "a.txt", 1) == 50
+        sentences[20] = "This line was edited."
+        assert put(writer, "a.txt", 2) == 1
+        assert put(writer, "renamed.txt", 1) == 0
+
+
 def test_rare_words_weigh_more(index: Settings) -> None:
     library = Library.open(index.data_dir)
     idf = LexicalIndex(index.data_dir).idf([library.collection("default").id], ["fox", "file", "unheard"])

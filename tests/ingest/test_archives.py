@@ -66,6 +66,18 @@ def test_what_is_hidden_or_leads_out_is_not_unpacked(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "spool"]
 
 
+def test_a_damaged_member_of_any_compression_is_malformed(tmp_path):
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_LZMA) as written:
+        written.writestr("a.md", b"words " * 500)
+    data = bytearray(archive.read_bytes())
+    place = data.index(b"a.md") + 20
+    data[place : place + 12] = b"\xff" * 12
+    archive.write_bytes(data)
+    with pytest.raises(BadArchive, match="malformed"):
+        list(unpack(archive, make(tmp_path / "spool")))
+
+
 def make(folder: Path) -> Path:
     folder.mkdir()
     return folder
