@@ -11,6 +11,7 @@ from graph.limits import DEFAULT_COLLECTION, MAX_QUESTION_CHARS
 from ingest.cli import ingest_command
 from ingest.command import failure_of
 from ingest.index_cli import index_app
+from ingest.upkeep_cli import export_command, import_command, rebuild_command, verify_command
 
 EXIT_WORSE = 3
 """Some measure became worse than in the result that was compared with."""
@@ -23,6 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("ingest")(ingest_command)
+index_app.command("verify")(verify_command)
+index_app.command("rebuild")(rebuild_command)
+index_app.command("export")(export_command)
+index_app.command("import")(import_command)
 app.add_typer(index_app, name="index")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the index. [setting DATA_DIR]")]

@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from graph.library import Library
 from graph.models import is_language_model, open_chat_model
 from graph.prompts import Prompts
-from graph.retrieval.embeddings import open_embeddings
+from graph.retrieval.embeddings import Embedders
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
@@ -69,15 +69,14 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 
 def _open(settings: Settings) -> Resources:
     prompts = Prompts.load(settings.prompts_file)
-    embeddings = open_embeddings(settings)
-    model = open_chat_model(settings, embeddings)
+    embedders = Embedders(settings)
+    model = open_chat_model(settings, embedders.named(settings.embedding))
     library = Library.open(settings.data_dir)
     retriever = Retriever(
         library,
-        lambda: DenseIndex(settings, embeddings),
+        lambda: DenseIndex(settings),
         lambda: LexicalIndex(settings.data_dir),
-        embeddings,
-        settings.embedding,
+        embedders,
         open_reranker(settings),
     )
     return Resources(settings, library, retriever, model, prompts, anyio.CapacityLimiter(SEARCH_THREADS))

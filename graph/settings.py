@@ -51,7 +51,7 @@ class Settings(BaseSettings):
         min_length=1,
         description=(
             "What turns text into vectors. `minilm` is inside the package; other names go to LangChain's "
-            "`init_embeddings`. A collection remembers its embedding and refuses another."
+            "`init_embeddings`. A collection remembers its embedding; `citestream index rebuild` changes it."
         ),
     )
     chroma_url: str | None = Field(

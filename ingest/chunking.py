@@ -5,16 +5,16 @@ stays within a section and a page, and begins and ends without white space.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import regex  # type: ignore[import-untyped]  # ships no types
 
-from graph.library import Chunk
+from graph.library import Block, Chunk, NewVersion
 from graph.retrieval.tokenizer import count_tokens, token_offsets
 from graph.sentences import sentence_spans
-from ingest.loaders import Block, Loaded
+from ingest.loaders import Loaded
 
 MAX_TOKENS: Final = 128
 """Word pieces in a chunk: small, as neighbours that were found become one passage (graph/retrieval/passages.py)."""
@@ -61,6 +61,21 @@ def chunk(loaded: Loaded) -> list[Chunk]:
     Time grows with the length of the text, whatever its shape.
     """
     return [found for section in _sections(loaded) for found in _cut(loaded.text, section)]
+
+
+def chunk_again(version: NewVersion) -> list[Chunk]:
+    """The chunks that a document of the library would have if it were taken in now."""
+    blocks = tuple(version.blocks) or tuple(_blocks_of(version.chunks))
+    return chunk(Loaded(version.text, version.title, version.lang, version.format, blocks))  # type: ignore[arg-type]  # a Format
+
+
+def _blocks_of(chunks: Iterable[Chunk]) -> Iterator[Block]:
+    """What is known of the structure of a text whose blocks were not kept: its chunks, without what two share."""
+    end = 0
+    for part in chunks:
+        if part.end > end:
+            yield Block(max(part.start, end), part.end, "paragraph", tuple(part.heading.split(" > ")), part.page)
+            end = part.end
 
 
 def _sections(loaded: Loaded) -> Iterator[list[Block]]:

@@ -21,9 +21,11 @@ from graph.limits import DEFAULT_COLLECTION
 from ingest.command import (
     EXIT_ALL_FAILED,
     EXIT_SOME_FAILED,
+    WAIT_S,
     AsJson,
     CollectionName,
     DataDir,
+    Wait,
     exit_codes,
     load_settings,
     log_to_stderr,
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
 JOBS = min(2, os.cpu_count() or 1)
 """Reading took 5 of 350 processor seconds for 136 manuals, so that two processes keep ahead of embedding."""
-WAIT_S = 24 * 3600.0
 FEW_REMOVED, REMOVED_SHARE = 5, 0.3
 """More than so many, and than this share of a collection, are only removed with --yes: a disk may not be mounted."""
 
@@ -54,7 +55,7 @@ def ingest_command(
     watch: Annotated[bool, typer.Option("--watch", help="Go on, and follow what changes, until Ctrl-C.")] = False,
     source: Annotated[str | None, typer.Option("--source", help="What a single file is to be called.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Processes that read files.")] = JOBS,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait while another process is writing the index.")] = False,
+    wait: Wait = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:

@@ -71,6 +71,8 @@ AnyCollection = Annotated[
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder of the index, in place of CITESTREAM_DATA_DIR.")
 ]
+WAIT_S = 24 * 3600.0
+Wait = Annotated[bool, typer.Option("--wait", help="Wait while another process is writing the index.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 

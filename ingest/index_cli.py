@@ -11,24 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graph.errors import DocumentNotFound
-from graph.limits import DEFAULT_COLLECTION
 from ingest.command import (
-    EXIT_SOME_FAILED,
     EXIT_USAGE,
     AnyCollection,
     AsJson,
-    CollectionName,
     DataDir,
     exit_codes,
     leaving,
     load_settings,
     print_json,
 )
-from ingest.terminal import shown, shown_text
+from ingest.terminal import megabytes, shown, shown_text
 
 if TYPE_CHECKING:
     from graph.library import Document, Holding, Library
-    from graph.retrieval.checking import Check
 
 EXCERPT_CHARS = 600
 
@@ -118,10 +114,10 @@ def stats_command(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         if as_json:
             print_json(stats)
             return
-        room = ", ".join(f"{name} {_size(size)}" for name, size in _disk(library.data_dir).items())
+        room = ", ".join(f"{name} {megabytes(size)}" for name, size in _disk(library.data_dir).items())
         typer.echo(f"{stats['documents']:,} documents, {stats['chunks']:,} chunks; on disk: {room or 'nothing'}")
         for item in collections:
-            counted = f"{item['documents']:,} documents, {item['chunks']:,} chunks, {_size(item['size_bytes'])}"
+            counted = f"{item['documents']:,} documents, {item['chunks']:,} chunks, {megabytes(item['size_bytes'])}"
             typer.echo(f"{shown(item['name'])}: {counted}, embedding {item['embedding']}")
             for name in ("formats", "languages"):
                 told = ", ".join(f"{kind} {count:,}" for kind, count in item[name].items())
@@ -152,108 +148,6 @@ def _disk(data_dir: Path) -> dict[str, int]:
             with suppress(FileNotFoundError):  # a writer may be at work
                 sizes[name] += path.stat().st_size if path.is_file() else 0
     return {name: size for name, size in sizes.items() if size}
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 2**20:,.1f} MB"
-
-
-@index_app.command("verify")
-def verify_command(
-    collection: AnyCollection = None,
-    sample: Annotated[
-        int | None, typer.Option(min=1, help="Search for so many chunks of each collection, not for all.")
-    ] = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Write what is damaged anew.")] = False,
-    as_json: AsJson = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Check that the library, Chroma and the word index agree, and that every vector finds its chunk.
-
-    Nobody may write meanwhile. With --json, a line for each collection. Exit code 3 when something is damaged and
-    was not repaired.
-    """
-    with exit_codes():
-        from graph.retrieval.writer import open_writer
-
-        damaged = False
-        with open_writer(load_settings(data_dir)) as writer:
-            chosen = [writer.library.collection(collection)] if collection else writer.library.open_collections()
-            for target in sorted(chosen, key=lambda target: target.name):
-                found = writer.check(target, sample)
-                repaired = repair and bool(found.damaged or found.extra)
-                if repaired:
-                    writer.repair(found)
-                    found_after = writer.check(target, sample)
-                    damaged = damaged or not found_after.is_good
-                else:
-                    damaged = damaged or not found.is_good
-                _tell_check(found, repaired, as_json)
-        if damaged:
-            raise typer.Exit(EXIT_SOME_FAILED)
-
-
-@index_app.command("export")
-def export_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="New file, by custom ending in .citestream.")],
-    collection: CollectionName = DEFAULT_COLLECTION,
-    data_dir: DataDir = None,
-) -> None:
-    """Write a collection into one file, with its texts and vectors, for `index import` on any machine."""
-    with exit_codes("interrupted; nothing was written"):
-        from graph.retrieval.writer import open_writer
-        from ingest.transfer import export
-
-        with open_writer(load_settings(data_dir)) as writer:
-            count = sum(1 for _ in export(writer, writer.library.collection(collection), file))
-        typer.echo(f"{count:,} documents in {shown(str(file))}, {_size(file.stat().st_size)}")
-
-
-@index_app.command("import")
-def import_command(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="Written by index export.")],
-    collection: Annotated[
-        str | None, typer.Option("--collection", "-c", metavar="NAME", help="Another name for it.")
-    ] = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Take in a collection out of a file; nothing is embedded again. What is there of it already is replaced."""
-    with exit_codes("interrupted; what was published stays"):
-        from graph.library import keep_bytes
-        from graph.retrieval.writer import open_writer
-        from ingest.chunking import CHUNKER
-        from ingest.transfer import check_fits, documents_of, originals_of, read_head
-
-        settings = load_settings(data_dir)
-        head = read_head(file)
-        check_fits(head, settings.embedding, CHUNKER)
-        with open_writer(settings) as writer:
-            writer.begin(collection or head.name, chunker=CHUNKER)
-            for version, vectors in documents_of(file, head):
-                writer.put(version, vectors)
-            for sha256, data in originals_of(file):
-                keep_bytes(settings.data_dir, sha256, data)
-            writer.publish()
-        typer.echo(f"{head.documents:,} documents are in the collection {shown(collection or head.name)!r} now")
-
-
-def _tell_check(found: "Check", repaired: bool, as_json: bool) -> None:
-    counts = {
-        "chunks": found.chunks,
-        "searched": found.searched,
-        "without_vector": len(found.without_vector),
-        "without_words": len(found.without_words),
-        "not_found": len(found.not_found),
-        "extra": len(found.extra),
-    }
-    if as_json:
-        print_json({"collection": found.collection.name, **counts, "good": found.is_good, "repaired": repaired})
-        return
-    outcome = "repaired" if repaired else "good" if found.is_good else "damaged; --repair writes it anew"
-    told = ", ".join(
-        f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count or name == "chunks"
-    )
-    typer.echo(f"{shown(found.collection.name)}: {outcome} ({told})")
 
 
 @contextmanager

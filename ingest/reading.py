@@ -90,6 +90,7 @@ def _new_version(request: Request) -> NewVersion:
         loader=f"{loaded.format}/{LOADER_VERSION}",
         text=loaded.text,
         chunks=chunk(loaded),
+        blocks=loaded.blocks,
     )
 
 

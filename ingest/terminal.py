@@ -23,3 +23,8 @@ def shown_text(text: str) -> str:
 
 def _is_harmless(char: str) -> bool:
     return char.isprintable() or char in JOINERS or unicodedata.category(char) == "Zs"
+
+
+def megabytes(size_bytes: int) -> str:
+    """A size as people read it."""
+    return f"{size_bytes / 2**20:,.1f} MB"

@@ -15,7 +15,7 @@ def main() -> None:
     """Ingest twice: the first run, and one where nothing has changed."""
     folder, data_dir = Path(sys.argv[1]), Path(sys.argv[2])
     command = ["ingest", *map(str, files_of(folder)), "--data-dir", str(data_dir)]
-    with patch("graph.retrieval.writer.open_embeddings", lambda _: FakeEmbeddings()):
+    with patch("graph.retrieval.embeddings.open_embeddings", lambda *_: FakeEmbeddings()):
         results = {}
         for name in ("first", "again"):
             run = Run()

@@ -5,7 +5,7 @@ SQLite file in the data folder, read by every process and written by the one tha
 """
 
 from graph.library.originals import KEPT_FORMATS, keep, keep_bytes, path_of
-from graph.library.reader import FILTER_KEYS, Library, no_collection
+from graph.library.reader import FILTER_KEYS, Library, batches, no_collection
 from graph.library.records import (
     Chunk,
     Collection,
@@ -23,6 +23,7 @@ from graph.library.records import (
     parse_source_id,
     text_hash,
 )
+from graph.library.structure import Block, Kind
 from graph.library.tables import FILE_NAME
 from graph.library.writer import LibraryWriter
 
@@ -30,11 +31,13 @@ __all__ = [
     "FILE_NAME",
     "FILTER_KEYS",
     "KEPT_FORMATS",
+    "Block",
     "Chunk",
     "Collection",
     "CollectionInfo",
     "Document",
     "Holding",
+    "Kind",
     "KnownDocument",
     "Library",
     "LibraryWriter",
@@ -43,6 +46,7 @@ __all__ = [
     "Section",
     "SourceView",
     "StagedChunk",
+    "batches",
     "check_chunker",
     "check_embedding",
     "keep",

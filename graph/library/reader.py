@@ -21,6 +21,7 @@ from graph.library.records import (
     SourceView,
     parse_source_id,
 )
+from graph.library.structure import unpack_blocks
 from graph.library.tables import UNFINISHED, chunks, collections, documents, generation_of, open_engine, versions
 
 NEIGHBOUR_CHARS = 600
@@ -56,13 +57,13 @@ class Library:
             row = connection.execute(select(collections).where(collections.c.name == name)).one_or_none()
         if row is None:
             raise no_collection(name)
-        return Collection(row.id, row.name, row.embedding, row.chunker)
+        return as_collection(row)
 
     def open_collections(self) -> list[Collection]:
         """All collections, as they are searched."""
         with self._engine.connect() as connection:
             rows = connection.execute(select(collections)).all()
-        return [Collection(row.id, row.name, row.embedding, row.chunker) for row in rows]
+        return [as_collection(row) for row in rows]
 
     def live_ids(self, collection: Collection) -> set[str]:
         """The ids of all live chunks of a collection."""
@@ -173,16 +174,22 @@ class Library:
     def known(self, collection: str) -> list[KnownDocument]:
         """Every live document of a collection as ingest compares it with files; [] for an unknown one."""
         query = (
-            select(documents, versions)
+            select(
+                documents.c.id,
+                documents.c.source,
+                documents.c.path,
+                versions.c.sha256,
+                versions.c.size_bytes,
+                versions.c.mtime_ns,
+                versions.c.loader,
+                versions.c.chunks,
+            )
             .join(versions, versions.c.id == documents.c.live_version)
             .join(collections, collections.c.id == documents.c.collection_id)
             .where(collections.c.name == collection)
         )
         with self._engine.connect() as connection:
-            return [
-                KnownDocument(r.id, r.source, r.path, r.sha256, r.size_bytes, r.mtime_ns, r.loader, r.chunks)
-                for r in connection.execute(query)
-            ]
+            return [KnownDocument(*row) for row in connection.execute(query)]
 
     def live_chunks(
         self, ids: Iterable[str], where: dict[str, list[str]] | None = None, *, generation: int | None = None
@@ -309,6 +316,7 @@ class Library:
             loader=row.loader,
             text=row.text,
             chunks=[Chunk(part.start, part.end, part.page, part.heading) for part in parts],
+            blocks=() if row.blocks is None else unpack_blocks(row.blocks),
         )
 
     def text(self, document_id: str) -> str:
@@ -337,6 +345,11 @@ def batches(ids: list[Key]) -> Iterable[list[Key]]:
     """Ids in groups that fit one statement."""
     for begin in range(0, len(ids), SQL_BATCH):
         yield ids[begin : begin + SQL_BATCH]
+
+
+def as_collection(row: Row[Any]) -> Collection:
+    """A row of the table `collections`."""
+    return Collection(row.id, row.name, row.embedding, row.chunker, row.index_id)
 
 
 def no_collection(name: str) -> CollectionNotFound:

@@ -2,11 +2,13 @@
 
 import hashlib
 import secrets
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from graph.errors import IndexMismatch, SourceNotFound
+from graph.library.structure import Block
 
 MAX_DIGITS = 12
 """Digits of an offset: more than any text has, less than SQLite's integers."""
@@ -26,7 +28,8 @@ class Chunk:
 class NewVersion:
     """A document as just read, ready to be staged.
 
-    `path` is absolute and tells documents apart; `source` is what people see; `sha256` is that of the file.
+    `path` is absolute and tells documents apart; `source` is what people see; `sha256` is that of the file;
+    `blocks`, from which `chunks` are cut, are ordered and do not overlap.
     """
 
     source: str
@@ -40,6 +43,7 @@ class NewVersion:
     loader: str
     text: str
     chunks: Sequence[Chunk]
+    blocks: Sequence[Block] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Collection:
     name: str
     embedding: str
     chunker: str
+    index: str
+    """What Chroma and tantivy hold of it; a collection that is rebuilt gets another one."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,7 @@ class Section:
 
 
 def new_collection_id() -> str:
-    """The id of a new collection, which names it in both indexes: Chroma takes few characters in a name.
+    """The id of a new collection or index: Chroma takes few characters in a name.
 
     By chance, so that two data folders do not meet in one Chroma server.
     """
@@ -181,7 +187,7 @@ def check_chunker(collection: Collection, chunker: str) -> None:
         raise IndexMismatch(
             f"the collection {collection.name!r} was cut by the chunker {collection.chunker!r}, "
             f"this one cuts by {chunker!r}. "
-            f"Ingest into another collection (--collection NAME), or remove the documents of {collection.name!r} first."
+            f"Cut it anew with `citestream index rebuild --collection {shlex.quote(collection.name)}`."
         )
 
 
@@ -190,7 +196,8 @@ def check_embedding(collection: Collection, embedding: str) -> None:
     if collection.embedding != embedding:
         raise IndexMismatch(
             f"the collection {collection.name!r} was embedded by {collection.embedding!r}, the setting says "
-            f"{embedding!r}. Set CITESTREAM_EMBEDDING={collection.embedding}, or ingest into another collection."
+            f"{embedding!r}. Set CITESTREAM_EMBEDDING={collection.embedding}, or embed it anew with "
+            f"`citestream index rebuild --collection {shlex.quote(collection.name)}`."
         )
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DatabaseError
 
 from graph.errors import IndexMismatch, IndexUnusable
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE_NAME = "library.db"
 
 VersionState = Literal["staged", "live", "replaced", "removed", "kept"]
@@ -45,7 +45,19 @@ collections = Table(
     Column("embedding", String, nullable=False),
     Column("chunker", String, nullable=False),
     Column("created_at", String, nullable=False),
+    Column("index_id", String),
 )
+"""`index_id` names what Chroma and tantivy hold of a collection."""
+spare_indexes = Table(
+    "spare_indexes",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("collection_id", ForeignKey("collections.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("embedding", String, nullable=False),
+    Column("chunker", String, nullable=False),
+    Column("live_until", Integer),
+)
+"""Indexes beside those in use: one that is being built (`live_until` is null), and ones that a generation replaced."""
 documents = Table(
     "documents",
     metadata,
@@ -75,9 +87,13 @@ versions = Table(
     Column("text", Text, nullable=False),
     Column("live_from", Integer),
     Column("live_until", Integer),
+    Column("blocks", LargeBinary),
     Index("versions_state", "state"),
 )
-"""A version is live in the generations from `live_from` on, up to but without `live_until`."""
+"""A version is live in the generations from `live_from` on, up to but without `live_until`.
+
+`blocks` is how its text is structured (graph/library/structure.py); null in versions of schema 2.
+"""
 chunks = Table(
     "chunks",
     metadata,
@@ -99,6 +115,11 @@ UPGRADES: dict[int, tuple[str, ...]] = {
         "CREATE INDEX versions_state ON versions (state)",
         "ALTER TABLE chunks ADD COLUMN text_hash BLOB",
         "CREATE INDEX chunks_text_hash ON chunks (text_hash)",
+    ),
+    3: (
+        "ALTER TABLE collections ADD COLUMN index_id VARCHAR",
+        "UPDATE collections SET index_id = id",
+        "ALTER TABLE versions ADD COLUMN blocks BLOB",
     ),
 }
 """What makes a file of the schema before one of this schema."""

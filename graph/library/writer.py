@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from graph.library.originals import forget_others
-from graph.library.reader import Library, batches
+from graph.library.reader import Library, as_collection, batches
 from graph.library.records import (
     Chunk,
     Collection,
@@ -20,14 +21,17 @@ from graph.library.records import (
     new_collection_id,
     text_hash,
 )
+from graph.library.structure import pack_blocks
 from graph.library.tables import (
     ENDED,
     UNFINISHED,
+    VersionState,
     bump_generation,
     chunks,
     collections,
     documents,
     generation_of,
+    spare_indexes,
     versions,
 )
 
@@ -40,27 +44,63 @@ class LibraryWriter(Library):
 
         Raises IndexMismatch, naming both, when it was built with another embedding or chunker.
         """
-        wanted = Collection(new_collection_id(), name, embedding, chunker)
+        new_id = new_collection_id()
+        wanted = Collection(new_id, name, embedding, chunker, index=new_id)
         with self._engine.begin() as connection:
             row = connection.execute(select(collections).where(collections.c.name == name)).one_or_none()
             if row is None:
-                values = {"id": wanted.id, "name": name, "embedding": embedding, "chunker": chunker}
+                values = {"id": new_id, "name": name, "embedding": embedding, "chunker": chunker, "index_id": new_id}
                 connection.execute(insert(collections).values(**values, created_at=_now()))
                 return wanted
-        found = Collection(row.id, row.name, row.embedding, row.chunker)
+        found = as_collection(row)
         check_chunker(found, chunker)
         check_embedding(found, embedding)
         return found
 
-    def drop_empty_collection(self, name: str) -> str | None:
+    def drop_empty_collection(self, name: str) -> list[str]:
         """Forget a collection without documents, so that it may be built anew with another embedding.
 
-        Returns its id, or None when there is none or it holds documents.
+        Returns the names of its indexes; none when there is no such collection, or it holds documents.
         """
         used = select(documents.c.id).where(documents.c.collection_id == collections.c.id).exists()
-        gone = delete(collections).where(collections.c.name == name, ~used).returning(collections.c.id)
+        gone = delete(collections).where(collections.c.name == name, ~used)
         with self._engine.begin() as connection:
-            return connection.execute(gone).scalar_one_or_none()
+            row = connection.execute(select(collections).where(collections.c.name == name, ~used)).one_or_none()
+            if row is None:
+                return []
+            spare = select(spare_indexes.c.id).where(spare_indexes.c.collection_id == row.id)
+            left = [row.index_id, *connection.execute(spare).scalars()]
+            connection.execute(gone)
+        return left
+
+    def begin_index(self, collection: Collection, embedding: str, chunker: str) -> Collection:
+        """The collection with another index, which nobody sees before it is published.
+
+        It is the one that was begun before, where that was meant for the same embedding and chunker; any other that
+        was begun has ended.
+        """
+        mine = (spare_indexes.c.collection_id == collection.id) & spare_indexes.c.live_until.is_(None)
+        same = (spare_indexes.c.embedding == embedding) & (spare_indexes.c.chunker == chunker)
+        with self._engine.begin() as connection:
+            now = generation_of(connection)
+            connection.execute(update(spare_indexes).where(mine, ~same).values(live_until=now))
+            index = connection.execute(select(spare_indexes.c.id).where(mine)).scalar_one_or_none()
+            if index is None:
+                index = new_collection_id()
+                values = {"id": index, "collection_id": collection.id, "embedding": embedding, "chunker": chunker}
+                connection.execute(insert(spare_indexes).values(**values))
+        return replace(collection, embedding=embedding, chunker=chunker, index=index)
+
+    def ended_indexes(self) -> list[str]:
+        """Indexes that no generation uses any more."""
+        ended = select(spare_indexes.c.id).where(spare_indexes.c.live_until.is_not(None))
+        with self._engine.connect() as connection:
+            return list(connection.execute(ended).scalars())
+
+    def forget_index(self, index: str) -> None:
+        """An index that had ended is deleted."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(spare_indexes).where(spare_indexes.c.id == index))
 
     def stage(self, collection: Collection, new: NewVersion) -> tuple[str, list[StagedChunk]]:
         """Store a version that nobody sees yet; returns the document's id and the chunks to be indexed.
@@ -97,29 +137,35 @@ class LibraryWriter(Library):
         """
         with self._engine.begin() as connection:
             generation = generation_of(connection) + 1
-            staged = connection.execute(
-                select(versions.c.id, versions.c.document_id, documents.c.live_version)
-                .join(documents, documents.c.id == versions.c.document_id)
-                .where(versions.c.state == "staged")
-            ).all()
-            for row in staged:
-                if row.live_version is not None:
-                    _set(connection, row.live_version, state="replaced", live_until=generation)
-                _set(connection, row.id, state="live", live_from=generation)
-                connection.execute(
-                    update(documents).where(documents.c.id == row.document_id).values(live_version=row.id)
-                )
+            staged = _publish_staged(connection, generation, then="replaced")
             for batch in batches(list(removed)):
                 _remove(connection, batch, generation)
             return bump_generation(connection) if staged or removed else generation - 1
 
+    def publish_index(self, rebuilt: Collection) -> int:
+        """Put a collection's new index in place, with the versions that were staged for it; the new generation.
+
+        The index before has ended; what was replaced was in that one alone.
+        """
+        with self._engine.begin() as connection:
+            generation = generation_of(connection) + 1
+            _publish_staged(connection, generation, then="kept")
+            before = connection.execute(select(collections).where(collections.c.id == rebuilt.id)).one()
+            connection.execute(delete(spare_indexes).where(spare_indexes.c.id == rebuilt.index))
+            values = {"id": before.index_id, "embedding": before.embedding, "chunker": before.chunker}
+            connection.execute(insert(spare_indexes).values(**values, collection_id=rebuilt.id, live_until=generation))
+            now = {"index_id": rebuilt.index, "embedding": rebuilt.embedding, "chunker": rebuilt.chunker}
+            connection.execute(update(collections).where(collections.c.id == rebuilt.id).values(**now))
+            return bump_generation(connection)
+
     def unfinished(self, generation: int | None = None) -> dict[str, list[str]]:
-        """Ids of chunks that no reader wants, by collection id: of versions that ended, or were never published.
+        """Ids of chunks that no reader wants, by index: of versions that ended, or were never published.
 
         With `generation`, only of those that had ended by then.
         """
         query = (
-            select(documents.c.collection_id, chunks.c.id)
+            select(collections.c.index_id, chunks.c.id)
+            .join(documents, documents.c.collection_id == collections.c.id)
             .join(versions, versions.c.document_id == documents.c.id)
             .join(chunks, chunks.c.version_id == versions.c.id)
             .where(_is_unfinished(generation))
@@ -127,7 +173,7 @@ class LibraryWriter(Library):
         left: dict[str, list[str]] = {}
         with self._engine.connect() as connection:
             for row in connection.execute(query):
-                left.setdefault(row.collection_id, []).append(row.id)
+                left.setdefault(row.index_id, []).append(row.id)
         return left
 
     def finish(self, generation: int | None = None) -> None:
@@ -158,6 +204,21 @@ class LibraryWriter(Library):
                 usable = set(connection.execute(mine.where(versions.c.id.in_(ids))).scalars()) if ids else set()
                 known.update((row.text_hash, row.id) for row in rows if row.version_id in usable)
         return known
+
+
+def _publish_staged(connection: Connection, generation: int, *, then: VersionState) -> int:
+    """Make every staged version live, and `then` what it replaces; how many there were."""
+    staged = connection.execute(
+        select(versions.c.id, versions.c.document_id, documents.c.live_version)
+        .join(documents, documents.c.id == versions.c.document_id)
+        .where(versions.c.state == "staged")
+    ).all()
+    for row in staged:
+        if row.live_version is not None:
+            _set(connection, row.live_version, state=then, live_until=generation)
+        _set(connection, row.id, state="live", live_from=generation)
+        connection.execute(update(documents).where(documents.c.id == row.document_id).values(live_version=row.id))
+    return len(staged)
 
 
 def _is_unfinished(generation: int | None) -> ColumnElement[bool]:
@@ -207,6 +268,7 @@ def _version_values(version_id: str, document_id: str, new: NewVersion) -> dict[
         "ingested_at": _now(),
         "chunks": len(new.chunks),
         "text": new.text,
+        "blocks": pack_blocks(new.blocks) if new.blocks else None,
     }
 
 

@@ -51,14 +51,14 @@ def check(
 ) -> Check:
     """Compare the three, and search for `sample` chunks (all when None), chosen by chance but the same each time."""
     live = library.live_ids(collection)
-    vectors, words = dense.ids(collection.id), lexical.ids(collection.id)
+    vectors, words = dense.ids(collection.index), lexical.ids(collection.index)
     stored = sorted(live & vectors)
     if sample is not None and sample < len(stored):
         stored = random.Random(SEED).sample(stored, sample)  # noqa: S311 - a sample, no secret
     lost = {
         name
         for begin in range(0, len(stored), BATCH)
-        for name in _not_found(collection.id, stored[begin : begin + BATCH], library, dense)
+        for name in _not_found(collection.index, stored[begin : begin + BATCH], library, dense)
     }
     return Check(
         collection,
@@ -71,13 +71,11 @@ def check(
     )
 
 
-def _not_found(collection: str, ids: list[str], library: Library, dense: DenseIndex) -> set[str]:
-    held = dense.vectors(collection, ids)
+def _not_found(index: str, ids: list[str], library: Library, dense: DenseIndex) -> set[str]:
+    held = dense.vectors(index, ids)
     lost = set()
     for name, vector in held.items():
-        near = {
-            other for other, similarity in dense.search(collection, vector, ASKED_FOR).items() if similarity >= NEAR
-        }
+        near = {other for other, similarity in dense.search(index, vector, ASKED_FOR).items() if similarity >= NEAR}
         if name not in near and not (len(near) == ASKED_FOR and _says_the_same(name, near, library)):
             lost.add(name)
     return lost

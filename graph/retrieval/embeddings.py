@@ -11,7 +11,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from graph.errors import SettingsError
+from graph.errors import CitestreamError, IndexUnusable, SettingsError
 from graph.retrieval.tokenizer import tokenizer_json
 from graph.settings import Settings
 
@@ -89,9 +89,54 @@ class MiniLM(Embeddings):
             return InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def open_embeddings(settings: Settings) -> Embeddings:
-    """The embedding that the settings name. Raises SettingsError when it cannot be made."""
-    name = settings.embedding
+class Embedders:
+    """Embeddings by name, each opened once: the settings name the one for new collections, a collection its own.
+
+    Threads may share one object.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.default = settings.embedding
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._open: dict[str, Embeddings] = {}
+        self._warm: set[str] = set()
+
+    def named(self, name: str) -> Embeddings:
+        """The embedding of that name. Raises SettingsError when it cannot be made."""
+        with self._lock:
+            if name not in self._open:
+                self._open[name] = open_embeddings(self._settings, name)
+            return self._open[name]
+
+    def embed(self, name: str, texts: list[str]) -> NDArray[np.float32]:
+        """Vectors as an array (texts x dimensions). Raises IndexUnusable when they cannot be had or are none."""
+        if not texts:
+            return np.zeros((0, 0), np.float32)
+        try:
+            vectors = np.asarray(self.named(name).embed_documents(texts), np.float32)
+        except CitestreamError:
+            raise
+        except Exception as exc:  # every provider has its own errors; their text stays here
+            raise IndexUnusable(
+                f"the embedding {name!r} does not answer. Check its server and the settings for it, and try again."
+            ) from exc
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+            raise IndexUnusable(
+                f"the embedding {name!r} gave no usable vectors. Check its server: a vector of finite numbers is "
+                "wanted for each text."
+            )
+        return vectors
+
+    def warm(self, name: str) -> None:
+        """Embed something once, as the first text takes longest. Raises IndexUnusable, SettingsError."""
+        if name not in self._warm:
+            self.embed(name, ["warm"])
+            self._warm.add(name)
+
+
+def open_embeddings(settings: Settings, name: str) -> Embeddings:
+    """The embedding of that name. Raises SettingsError when it cannot be made."""
     if name == BUNDLED:
         return MiniLM()
     from langchain.embeddings import init_embeddings
@@ -103,11 +148,11 @@ def open_embeddings(settings: Settings) -> Embeddings:
         options["check_embedding_ctx_length"] = settings.openai_base_url is None
     try:
         return init_embeddings(name, **options)
-    except (ImportError, ValueError) as exc:
+    except Exception as exc:  # every provider has its own errors
         raise SettingsError(
-            f"CITESTREAM_EMBEDDING: {name!r} cannot be used. Write it as provider:model "
-            "(for example openai:text-embedding-3-small) and install the provider's LangChain package, "
-            f"or leave the setting out for the built-in {BUNDLED!r}."
+            f"the embedding {name!r} cannot be used. In CITESTREAM_EMBEDDING it is written as provider:model "
+            "(for example openai:text-embedding-3-small); the provider's LangChain package has to be installed and its "
+            f"key set. Without that setting the built-in {BUNDLED!r} is used."
         ) from exc
 
 

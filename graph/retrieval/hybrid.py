@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
-from graph.errors import CitestreamError, IndexUnusable
-from graph.library import Collection, Library, LiveChunk, check_embedding
+from graph.errors import IndexMismatch, SettingsError
+from graph.library import Collection, Library, LiveChunk
 from graph.retrieval import topics
-from graph.retrieval.embeddings import reads_english_only
+from graph.retrieval.embeddings import Embedders, reads_english_only
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.passages import to_passages, widen
@@ -49,14 +48,12 @@ class Retriever:
         library: Library,
         open_dense: Callable[[], DenseIndex],
         open_lexical: Callable[[], LexicalIndex],
-        embeddings: Embeddings,
-        embedding_name: str,
+        embedders: Embedders,
         reranker: Reranker | None = None,
     ) -> None:
         self._library = library
-        self._views = Views(library, open_dense, open_lexical)
-        self._embeddings = embeddings
-        self._embedding_name = embedding_name
+        self._views = Views(library, open_dense, open_lexical, embedders)
+        self._embedders = embedders
         self._reranker = reranker
 
     def search(
@@ -74,18 +71,17 @@ class Retriever:
         """
         with self._views.current() as view:
             targets = [view.collection(name) for name in collections]
-            for target in targets:
-                check_embedding(target, self._embedding_name)
+            embedding = _shared_embedding(targets)
             pool = (POOL_FILTERED if where else POOL) + min(view.ended, MOST_ENDED)
             about = self._topics(query, targets, view)
             lexical = self._search_lexical(view, {**about.terms, **query["terms"]}, targets, pool)
-            dense = self._search_dense(view, query, targets, pool)
+            dense = self._search_dense(view, query, targets, embedding, pool)
             found = {**lexical, **dense}
             chunks = self._library.live_chunks(found, dict(where), generation=view.generation)
-            idf = view.lexical.idf([target.id for target in targets], {**query["terms"], **about.terms})
+            idf = view.lexical.idf([target.index for target in targets], {**query["terms"], **about.terms})
         hits = [Hit(chunk, lexical.get(chunk_id, 0.0), dense.get(chunk_id)) for chunk_id, chunk in chunks.items()]
         ranked = rank(query, hits, idf, about)
-        sufficiency = judge(query, hits, ranked, idf, embedding=self._embedding_name)
+        sufficiency = judge(query, hits, ranked, idf, embedding=embedding)
         if self._reranker is not None:
             ranked = self._reranker.rerank(query["text"], ranked)
         passages = widen(to_passages(ranked, k, self._library.passages), self._library.sections, room_tokens)
@@ -94,11 +90,11 @@ class Retriever:
     def idf(self, collections: Sequence[str], found: Iterable[str]) -> dict[str, float]:
         """Inverse document frequency of index terms in the collections. Asks no file, so an event loop may call it."""
         view = self._views.latest()
-        return view.lexical.idf([view.collection(name).id for name in collections], found)
+        return view.lexical.idf([view.collection(name).index for name in collections], found)
 
     def warm(self) -> None:
         """Open everything, so that the first question does not pay for it, and follow what is published from now on."""
-        self._embeddings.embed_query("warm")
+        self._embedders.warm(self._embedders.default)
         self._views.follow()
 
     def close(self) -> None:
@@ -112,33 +108,44 @@ class Retriever:
             found = self._search_lexical(view, weights, targets, topics.HITS)
             return list(self._library.live_chunks(found, generation=view.generation).values())
 
-        ids = [target.id for target in targets]
+        ids = [target.index for target in targets]
         return topics.find_topics(query["answers"], search, lambda found: view.lexical.idf(ids, found))
 
     def _search_lexical(
         self, view: View, weights: Mapping[str, float], targets: Sequence[Collection], pool: int
     ) -> dict[str, float]:
-        return _merge(view.lexical.search(target.id, weights, pool) for target in targets)
+        return _merge(view.lexical.search(target.index, weights, pool) for target in targets)
 
     def _search_dense(
-        self, view: View, query: SearchQuery, targets: Sequence[Collection], pool: int
+        self, view: View, query: SearchQuery, targets: Sequence[Collection], embedding: str, pool: int
     ) -> dict[str, float]:
-        if reads_english_only(self._embedding_name) and is_cjk(query["text"]):
+        if reads_english_only(embedding) and is_cjk(query["text"]):
             return {}
-        vector = self._embed(query)
-        return _merge(view.dense.search(target.id, vector, pool) for target in targets)
+        vector = self._embed(query, embedding)
+        return _merge(view.dense.search(target.index, vector, pool) for target in targets)
 
-    def _embed(self, query: SearchQuery) -> NDArray[np.float32]:
+    def _embed(self, query: SearchQuery, embedding: str) -> NDArray[np.float32]:
         try:
-            vectors = np.asarray(self._embeddings.embed_documents([text for text, _ in query["texts"]]), np.float32)
-        except CitestreamError:
-            raise
-        except Exception as exc:  # every provider has its own errors; their text stays here
-            raise IndexUnusable(
-                f"the embedding {self._embedding_name!r} does not answer. Check CITESTREAM_EMBEDDING and its server."
+            vectors = self._embedders.embed(embedding, [text for text, _ in query["texts"]])
+        except SettingsError as exc:
+            raise IndexMismatch(
+                f"what is searched was embedded by {embedding!r}, which cannot be used here. Install its LangChain "
+                "package and set its key, or embed the collection anew with `citestream index rebuild`."
             ) from exc
         total = np.asarray([weight for _, weight in query["texts"]], np.float32) @ vectors
         return np.asarray(total / (np.linalg.norm(total) + 1e-12), np.float32)
+
+
+def _shared_embedding(targets: Sequence[Collection]) -> str:
+    """The embedding of all the collections. Raises IndexMismatch: similarities of two models do not compare."""
+    names = {target.embedding: target.name for target in targets}
+    if len(names) > 1:
+        (one, here), (other, there), *_ = names.items()
+        raise IndexMismatch(
+            f"the collection {here!r} was embedded by {one!r} and {there!r} by {other!r}: ask them one after the "
+            f"other, or embed one anew with `citestream index rebuild`."
+        )
+    return next(iter(names))
 
 
 def _merge(results: Iterable[dict[str, float]]) -> dict[str, float]:

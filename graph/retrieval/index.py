@@ -17,7 +17,6 @@ from chromadb.api.collection_configuration import CreateCollectionConfiguration
 from chromadb.config import Settings as ChromaSettings
 from chromadb.errors import ChromaError, NotFoundError
 from langchain_chroma import Chroma
-from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from graph.errors import IndexUnusable
@@ -51,8 +50,7 @@ class DenseIndex:
     Raises IndexUnusable when the server does not answer.
     """
 
-    def __init__(self, settings: Settings, embeddings: Embeddings) -> None:
-        self._embeddings = embeddings
+    def __init__(self, settings: Settings) -> None:
         self._texts = settings.chroma_texts
         self._spelling: int | None = None
         self._client: Any = _server(settings.chroma_url) if settings.chroma_url else self._open_folder(settings)
@@ -168,7 +166,6 @@ class DenseIndex:
         if collection not in self._stores:
             self._stores[collection] = Chroma(
                 collection_name=collection,
-                embedding_function=self._embeddings,
                 client=self._client,
                 collection_configuration=CONFIGURATION,
             )

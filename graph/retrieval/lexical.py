@@ -4,6 +4,7 @@ Single-node Chroma ranks no text, and SQLite's FTS5 needs 400 ms at 100,000 chun
 """
 
 import math
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -58,6 +59,14 @@ class LexicalIndex:
     def warm(self, collection: str) -> None:
         """Open a collection, which fixes what is seen of it."""
         self._index(collection)
+
+    def drop(self, collection: str) -> None:
+        """Forget a whole collection."""
+        self._open.pop(collection, None)
+        writer = self._writers.pop(collection, None)
+        if writer is not None:
+            writer.wait_merging_threads()
+        shutil.rmtree(self._root / collection, ignore_errors=True)
 
     def search(self, collection: str, weights: Mapping[str, float], k: int) -> dict[str, float]:
         """BM25 score (0 or more) of the best `k` chunks for weighted index terms, by id."""

@@ -9,15 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 import structlog
 
-from graph.errors import IndexUnusable
+from graph.errors import CitestreamError, IndexUnusable
 from graph.library import Collection, Library, no_collection
+from graph.retrieval.embeddings import Embedders
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
-from graph.retrieval.presence import KEEP_S, be_present
+from graph.retrieval.presence import KEEP_S, be_present, use_index
 
 POLL_S = 0.25
 """How often a followed library is asked for its generation: one short query."""
@@ -39,6 +41,7 @@ class View:
         dense: DenseIndex,
         lexical: LexicalIndex,
         ended: int,
+        data_dir: Path,
     ) -> None:
         self.generation = generation
         self.dense = dense
@@ -46,6 +49,7 @@ class View:
         self.ended = ended
         self.users = 0
         self._collections = {collection.name: collection for collection in collections}
+        self._in_use = [use_index(data_dir, collection.index) for collection in collections]
 
     def collection(self, name: str) -> Collection:
         """The collection of that name. Raises CollectionNotFound."""
@@ -56,12 +60,19 @@ class View:
     def warm(self) -> None:
         """Open every collection, which fixes what is seen of it."""
         for collection in self._collections.values():
-            self.lexical.warm(collection.id)
-            self.dense.warm(collection.id)
+            self.lexical.warm(collection.index)
+            self.dense.warm(collection.index)
 
     def close(self) -> None:
-        """Free what Chroma holds."""
+        """Free what Chroma holds, and the indexes."""
         self.dense.close()
+        for file in self._in_use:
+            file.close()
+
+    @property
+    def embeddings(self) -> set[str]:
+        """What its collections are searched with."""
+        return {collection.embedding for collection in self._collections.values()}
 
 
 class Views:
@@ -71,9 +82,14 @@ class Views:
     """
 
     def __init__(
-        self, library: Library, open_dense: Callable[[], DenseIndex], open_lexical: Callable[[], LexicalIndex]
+        self,
+        library: Library,
+        open_dense: Callable[[], DenseIndex],
+        open_lexical: Callable[[], LexicalIndex],
+        embedders: Embedders,
     ) -> None:
         self._library = library
+        self._embedders = embedders
         self._open_dense = open_dense
         self._open_lexical = open_lexical
         self._lock = threading.Lock()
@@ -146,6 +162,7 @@ class Views:
                 return False
             self._presence = self._presence or be_present(self._library.data_dir)
             view = self._open()
+            self._warm_embeddings(view)
             with self._lock:
                 before, self._view = self._view, view
                 if before is not None:
@@ -159,7 +176,12 @@ class Views:
             began = time.monotonic()
             generation = self._library.generation()
             collections, ended = self._library.open_collections(), self._library.ended_chunks()
-            view = View(generation, collections, self._open_dense(), self._open_lexical(), ended)
+            data_dir = self._library.data_dir
+            view = View(generation, collections, self._open_dense(), self._open_lexical(), ended, data_dir)
+            if self._library.generation() != generation and attempt < ATTEMPTS:
+                # An index that ended before the view had it open may be deleted at any moment.
+                view.close()
+                continue
             try:
                 view.warm()
             except IndexUnusable:  # a chunk that it was about to load has gone
@@ -172,6 +194,14 @@ class Views:
                     break
             view.close()
         return view
+
+    def _warm_embeddings(self, view: View) -> None:
+        """Load what questions are embedded with; where that fails, those who ask are told."""
+        for name in view.embeddings:
+            try:
+                self._embedders.warm(name)
+            except CitestreamError:
+                log.warning("embedding_unusable", embedding=name, exc_info=True)
 
     def _close_left(self) -> None:
         with self._lock:

@@ -9,31 +9,31 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
-from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
-from graph.errors import CitestreamError, IndexLocked, IndexUnusable
-from graph.library import Collection, LibraryWriter, LiveChunk, NewVersion, StagedChunk, text_hash
+from graph.errors import IndexLocked, IndexUnusable
+from graph.library import Collection, LibraryWriter, NewVersion, batches, text_hash
 from graph.retrieval.checking import Check, check
-from graph.retrieval.embeddings import open_embeddings
+from graph.retrieval.chunk_writer import ChunkWriter, Entry, Vectors, as_live, vectors_of_texts
+from graph.retrieval.embeddings import Embedders
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
-from graph.retrieval.presence import KEEP_S, is_anybody_present
+from graph.retrieval.presence import KEEP_S, forget_index_use, is_anybody_present, is_index_used
+from graph.retrieval.rebuilding import Cut, Rebuild, Rebuilt
 from graph.settings import Settings
 
 LOCK_NAME = "writer.lock"
 OWNER_NAME = "writer.json"
-LOT_CHUNKS = 512
-"""Chunks embedded and written together: at 256 Chroma takes a tenth more time, at 1,000 hardly less."""
+MOVE_S = 30.0
+"""How long a writer waits for readers to leave an index that it has replaced, before it leaves it to a later one."""
+POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -44,66 +44,44 @@ class PutResult:
     chunks: int
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A staged chunk on its way into the indexes."""
-
-    id: str
-    text: str
-    words: str
-    """What is searched by words: title and headings as well."""
-    metadata: dict[str, Any]
-    hash: bytes
-
-
 class IndexWriter:
     """Adds and removes documents of one collection; nothing is visible before `publish`.
 
-    Chunks of several documents are embedded and written together, and while one lot is written the next is embedded.
     A text that is in the collection already is not embedded again.
     """
 
-    def __init__(
-        self,
-        library: LibraryWriter,
-        dense: DenseIndex,
-        lexical: LexicalIndex,
-        embeddings: Embeddings,
-        embedding_name: str,
-    ) -> None:
+    def __init__(self, library: LibraryWriter, dense: DenseIndex, lexical: LexicalIndex, embedders: Embedders) -> None:
         self.library = library
-        self.embedded = 0
-        """Texts that were embedded so far."""
         self._dense = dense
         self._lexical = lexical
-        self._embeddings = embeddings
-        self._embedding_name = embedding_name
+        self._embedders = embedders
         self._collection: Collection | None = None
+        self._chunks: ChunkWriter | None = None
         self._removed: list[str] = []
-        self._waiting: list[Entry] = []
-        self._staged: list[str] = []
         self._given: dict[bytes, NDArray[np.float32]] = {}
-        self._hands = ThreadPoolExecutor(max_workers=1, thread_name_prefix="citestream-index")
-        self._writing: Future[None] | None = None
         self._ended: deque[tuple[float, int]] = deque()
         """When each generation was published whose predecessors may still be in the indexes."""
+
+    @property
+    def embedded(self) -> int:
+        """Texts that were embedded since `begin`, or by `rebuild`."""
+        return 0 if self._chunks is None else self._chunks.embedded
 
     def begin(self, collection: str, *, chunker: str) -> None:
         """Choose the collection that the following calls are about, made when missing.
 
         Raises IndexMismatch when it was built with another embedding or chunker.
         """
-        empty = self.library.drop_empty_collection(collection)
-        if empty is not None:
-            self._dense.drop(empty)
-        self._collection = self.library.ensure_collection(collection, self._embedding_name, chunker)
+        for index in self.library.drop_empty_collection(collection):
+            self._drop(index)
+        self._write_to(self.library.ensure_collection(collection, self._embedders.default, chunker))
 
     def put(self, version: NewVersion, vectors: NDArray[np.float32] | None = None) -> PutResult:
         """Stage a document and index its chunks, with `vectors` for them where these are known.
 
         Raises IndexUnusable when they cannot be embedded or written.
         """
-        collection = self._current()
+        collection, chunks = self._current()
         live = self.library.is_live_version(collection, version)
         if live is not None:
             return PutResult(live, len(version.chunks))
@@ -111,10 +89,7 @@ class IndexWriter:
         if vectors is not None:
             named = zip(staged, vectors, strict=True)
             self._given.update((text_hash(item.text), vector) for item, vector in named)
-        self._waiting += (_entry(_as_live(document_id, version, item)) for item in staged)
-        while len(self._waiting) >= LOT_CHUNKS:
-            lot, self._waiting = self._waiting[:LOT_CHUNKS], self._waiting[LOT_CHUNKS:]
-            self._write(lot)
+        chunks.add(as_live(document_id, version, item) for item in staged)
         return PutResult(document_id, len(staged))
 
     def remove(self, document_id: str) -> None:
@@ -126,21 +101,23 @@ class IndexWriter:
 
         Raises IndexUnusable, with nothing changed for readers, when Chroma does not have what was written.
         """
-        if self._waiting:
-            lot, self._waiting = self._waiting, []
-            self._write(lot)
-        self._wait()
-        if self._staged and (lost := self._dense.missing(self._current().id, self._staged)):
-            raise IndexUnusable(f"Chroma has lost {len(lost)} of {len(self._staged)} chunks. Run this again.")
-        self._lexical.commit()
+        if self._chunks is not None:
+            self._chunks.flush()
         self._ended.append((time.monotonic(), self.library.publish(self._removed)))
-        self._staged, self._removed, self._given = [], [], {}
+        self._removed, self._given = [], {}
         self._clean_ended()
+
+    def rebuild(self, collection: Collection, *, chunker: str, cut: Cut) -> Generator[Rebuilt]:
+        """Build a collection's index anew, and put it in place of the one there is (graph/retrieval/rebuilding.py)."""
+        rebuild = Rebuild(self.library, self._dense, self._lexical, self._embedders, collection, chunker, cut)
+        self._take_up(collection, rebuild.writer)
+        yield from rebuild.run()
+        self._ended.append((time.monotonic(), self.library.generation()))
 
     def vectors(self, collection: Collection, document_id: str, version: NewVersion) -> NDArray[np.float32]:
         """The vectors of a live version's chunks, in their order. Raises IndexUnusable when one is missing."""
         ids = self.library.chunk_ids(document_id)
-        found = self._dense.vectors(collection.id, ids)
+        found = self._dense.vectors(collection.index, ids)
         if len(found) != len(version.chunks):
             raise IndexUnusable(f"vectors of {version.source!r} are missing. Run `citestream index verify --repair`.")
         return np.stack([found[name] for name in ids]) if ids else np.zeros((0, 0), np.float32)
@@ -151,14 +128,13 @@ class IndexWriter:
 
     def repair(self, found: Check) -> None:
         """Write damaged chunks anew from the library, and take out what is in no live version."""
-        self._collection = found.collection
-        collection, damaged = found.collection.id, sorted(found.damaged)
+        index, damaged = found.collection.index, sorted(found.damaged)
         for ids in (sorted(found.extra), damaged):
-            self._dense.delete(collection, ids)
-            self._lexical.delete(collection, ids)
-        for begin in range(0, len(damaged), LOT_CHUNKS):
-            lot = self.library.live_chunks(damaged[begin : begin + LOT_CHUNKS])
-            self._write([_entry(chunk) for chunk in lot.values()])
+            self._dense.delete(index, ids)
+            self._lexical.delete(index, ids)
+        chunks = self._write_to(found.collection)
+        for batch in batches(damaged):
+            chunks.add(self.library.live_chunks(batch).values())
         self.publish()
 
     def clean(self) -> None:
@@ -166,10 +142,14 @@ class IndexWriter:
 
         Waits until readers have had the time to open what was published last.
         """
-        if self._ended and self.library.unfinished() and is_anybody_present(self.library.data_dir):
+        left = self.library.unfinished() or self.library.ended_indexes()
+        if self._ended and left and is_anybody_present(self.library.data_dir):
             time.sleep(max(0.0, self._ended[-1][0] + KEEP_S - time.monotonic()))
+        wait_s = MOVE_S if self._ended else 0
         self._ended.clear()
         self._clean(None)
+        for index in self.library.ended_indexes():
+            self._drop_unused(index, wait_s)
 
     def _clean_ended(self) -> None:
         """Take out what ended long enough ago; all of it where nobody reads."""
@@ -182,74 +162,59 @@ class IndexWriter:
 
     def _clean(self, generation: int | None) -> None:
         unfinished = self.library.unfinished(generation)
-        for collection_id, ids in unfinished.items():
-            self._dense.delete(collection_id, ids)
-            self._lexical.delete(collection_id, ids)
+        for index, ids in unfinished.items():
+            self._dense.delete(index, ids)
+            self._lexical.delete(index, ids)
         if unfinished:
             self._lexical.commit()
             self.library.finish(generation)
 
+    def _drop_unused(self, index: str, wait_s: float) -> None:
+        """Delete an index that has ended when its last reader has left; where that takes long, a later writer does."""
+        until = time.monotonic() + wait_s
+        while is_index_used(self.library.data_dir, index):
+            if time.monotonic() > until:
+                return
+            time.sleep(POLL_S)
+        self._drop(index)
+        self.library.forget_index(index)
+
+    def _drop(self, index: str) -> None:
+        self._dense.drop(index)
+        self._lexical.drop(index)
+        forget_index_use(self.library.data_dir, index)
+
     def close(self) -> None:
         """Finish background work of the indexes."""
-        self._hands.shutdown(cancel_futures=True)
+        if self._chunks is not None:
+            self._chunks.close()
         self._lexical.close()
         self._dense.close()
 
-    def _write(self, lot: Sequence[Entry]) -> None:
-        """Embed a lot, and write it in the background once the one before is written."""
-        collection = self._current().id
-        vectors = self._vectors(lot)
-        self._wait()
-        self._staged += (entry.id for entry in lot)
+    def _write_to(self, collection: Collection) -> ChunkWriter:
+        chunks = ChunkWriter(
+            collection.index, self._dense, self._lexical, self._embedders, collection.embedding, self._known
+        )
+        self._take_up(collection, chunks)
+        return chunks
 
-        def write() -> None:
-            ids, texts = [entry.id for entry in lot], [entry.text for entry in lot]
-            self._dense.add(collection, ids, texts, [entry.metadata for entry in lot], vectors)
-            self._lexical.add(collection, ((entry.id, entry.words) for entry in lot))
+    def _take_up(self, collection: Collection, chunks: ChunkWriter) -> None:
+        if self._chunks is not None:
+            self._chunks.close()
+        self._collection, self._chunks = collection, chunks
 
-        self._writing = self._hands.submit(write)
+    def _known(self, lot: Sequence[Entry]) -> Vectors:
+        """Vectors that were given with the documents, and those of chunks that have the same text already."""
+        collection, _ = self._current()
+        hashes = {entry.hash for entry in lot}
+        known = vectors_of_texts(self.library, self._dense, collection, hashes)
+        known.update((held, self._given.pop(held)) for held in hashes if held in self._given)
+        return known
 
-    def _wait(self) -> None:
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.result()
-
-    def _vectors(self, lot: Sequence[Entry]) -> NDArray[np.float32]:
-        """The vectors of a lot, known ones from the chunks that have the same text already."""
-        collection = self._current()
-        texts = {entry.hash: entry.text for entry in lot}
-        stored = self.library.indexed(collection, list(texts))
-        there = self._dense.vectors(collection.id, list(stored.values()))
-        known = {held: there[name] for held, name in stored.items() if name in there}
-        known.update((held, self._given.pop(held)) for held in texts if held in self._given)
-        new = [held for held in texts if held not in known]
-        known.update(zip(new, self._embed([texts[held] for held in new]), strict=True))
-        return np.stack([known[entry.hash] for entry in lot])
-
-    def _embed(self, texts: list[str]) -> NDArray[np.float32]:
-        if not texts:
-            return np.zeros((0, 0), np.float32)
-        try:
-            vectors = np.asarray(self._embeddings.embed_documents(texts), np.float32)
-        except CitestreamError:
-            raise
-        except Exception as exc:  # every provider has its own errors; their text stays here
-            raise IndexUnusable(
-                f"the embedding {self._embedding_name!r} does not answer. Check CITESTREAM_EMBEDDING and its server, "
-                "and run this again: what was published stays."
-            ) from exc
-        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
-            raise IndexUnusable(
-                f"the embedding {self._embedding_name!r} gave no usable vectors. Check its server: a vector of finite "
-                "numbers is wanted for each text."
-            )
-        self.embedded += len(texts)
-        return vectors
-
-    def _current(self) -> Collection:
-        if self._collection is None:
+    def _current(self) -> tuple[Collection, ChunkWriter]:
+        if self._collection is None or self._chunks is None:
             raise RuntimeError("begin() chooses the collection before anything is put into it")
-        return self._collection
+        return self._collection, self._chunks
 
 
 @contextmanager
@@ -262,9 +227,9 @@ def open_writer(settings: Settings, *, wait_s: float = 0) -> Iterator[IndexWrite
     with _lock(settings.data_dir, wait_s):
         library = LibraryWriter.open(settings.data_dir)
         try:
-            embeddings = open_embeddings(settings)
-            dense = DenseIndex(settings, embeddings)
-            writer = IndexWriter(library, dense, LexicalIndex(settings.data_dir), embeddings, settings.embedding)
+            embedders = Embedders(settings)
+            embedders.named(embedders.default)  # a wrong setting is told at once
+            writer = IndexWriter(library, DenseIndex(settings), LexicalIndex(settings.data_dir), embedders)
             try:
                 writer.clean()
                 yield writer
@@ -302,38 +267,3 @@ def _described(owner: Path) -> str:
         return f"pid {held['pid']}, {held['command']}, since {age_s // 60} min {age_s % 60} s"
     except (OSError, ValueError, KeyError, TypeError):
         return "just started"
-
-
-def _as_live(document_id: str, version: NewVersion, item: StagedChunk) -> LiveChunk:
-    """The staged chunk as readers will see it."""
-    return LiveChunk(
-        id=item.id,
-        text=item.text,
-        start=item.chunk.start,
-        end=item.chunk.end,
-        page=item.chunk.page,
-        heading=item.chunk.heading,
-        document=document_id,
-        source=version.source,
-        title=version.title,
-        lang=version.lang,
-        doc_sha256=version.sha256,
-    )
-
-
-def _entry(chunk: LiveChunk) -> Entry:
-    metadata: dict[str, Any] = {
-        "document": chunk.document,
-        "source": chunk.source,
-        "title": chunk.title,
-        "lang": chunk.lang,
-        "start": chunk.start,
-        "end": chunk.end,
-        "doc_sha256": chunk.doc_sha256,
-    }
-    if chunk.page is not None:
-        metadata["page"] = chunk.page
-    if chunk.heading:
-        metadata["heading"] = chunk.heading
-    words = f"{chunk.title}\n{chunk.heading}\n{chunk.text}"
-    return Entry(chunk.id, chunk.text, words, metadata, text_hash(chunk.text))

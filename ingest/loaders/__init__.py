@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Literal
 
+from graph.library import Block
+
 LOADER_VERSION: Final = "4"
 """Counts changes that make the canonical text or the blocks of some document differ."""
 
@@ -18,7 +20,6 @@ SNIFF_BYTES: Final = 1024
 Format = Literal[
     "markdown", "text", "html", "pdf", "docx", "pptx", "xlsx", "csv", "epub", "json", "jsonl", "notebook", "code"
 ]
-Kind = Literal["heading", "paragraph", "list", "code", "table"]
 Reason = Literal[
     "empty",
     "binary",
@@ -53,22 +54,6 @@ SUFFIXES: Final[dict[Format, str]] = {
 FORMATS: Final = {suffix: format for format, suffixes in SUFFIXES.items() for suffix in suffixes.split()}
 EPUB_MARK: Final = b"mimetypeapplication/epub+zip"
 """An e-book's first part, which its rules keep unpacked at a fixed place."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A stretch of the canonical text, half-open, in code points.
-
-    `heading` is the path of titles it stands under; a heading's own title ends its path. Where a format counts
-    parts that are no pages, the path ends with one: `rows 2-9`, `cell 3`, `line 12`. `page` counts pages or slides
-    from 1 and is None where a format has none. A block never spans two pages.
-    """
-
-    start: int
-    end: int
-    kind: Kind
-    heading: tuple[str, ...] = ()
-    page: int | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from ingest.loaders import Block, Loaded
+from graph.library import Block
+from ingest.loaders import Loaded
 from ingest.loaders.encoding import decode
 from ingest.loaders.language import language_of
 from ingest.loaders.outline import Outline

@@ -6,7 +6,8 @@ from itertools import accumulate, count
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from ingest.loaders import Kind, Loaded
+from graph.library import Kind
+from ingest.loaders import Loaded
 from ingest.loaders.encoding import decode
 from ingest.loaders.language import language_of
 from ingest.loaders.pieces import Piece, assemble

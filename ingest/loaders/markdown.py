@@ -8,7 +8,8 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from ingest.loaders import Block, Kind, Loaded
+from graph.library import Block, Kind
+from ingest.loaders import Loaded
 from ingest.loaders.encoding import decode
 from ingest.loaders.language import language_of
 from ingest.loaders.outline import Outline

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import pypdfium2
 
+from graph.library import Block, Kind
 from graph.pages import clean
-from ingest.loaders import Block, Kind, Loaded, Unreadable
+from ingest.loaders import Loaded, Unreadable
 from ingest.loaders.language import language_of
 from ingest.loaders.outline import Outline
 from ingest.loaders.text import Line, lines_of

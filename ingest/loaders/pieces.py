@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
-from ingest.loaders import Block, Kind
+from graph.library import Block, Kind
 from ingest.loaders.outline import Outline
 
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ingest.loaders import Block, Kind, Loaded
+from graph.library import Block, Kind
+from ingest.loaders import Loaded
 from ingest.loaders.encoding import decode
 from ingest.loaders.language import language_of
 from ingest.loaders.outline import Outline

@@ -32,7 +32,7 @@ def test_near_meanings_have_near_vectors() -> None:
 
 def test_an_unknown_embedding_is_refused_with_a_way_out() -> None:
     with pytest.raises(SettingsError, match="CITESTREAM_EMBEDDING"):
-        open_embeddings(Settings.load(embedding="nobody:knows"))
+        open_embeddings(Settings.load(), "nobody:knows")
 
 
 def test_token_offsets_are_slices_of_the_text() -> None:

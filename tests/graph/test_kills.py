@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ import sys, time
 from unittest.mock import patch
 from typer.testing import CliRunner
 from graph.library import LibraryWriter
-from graph.retrieval import writer
+from graph.retrieval import chunk_writer
 from graph.retrieval.index import DenseIndex
 from ingest import sync
 from citestream.cli import app
@@ -39,12 +40,14 @@ def slow(phase, owner, name):
     setattr(owner, name, call)
 
 slow("parse", sync.Parsers, "_collect")
-slow("embed", writer.IndexWriter, "_vectors")
+slow("embed", chunk_writer.ChunkWriter, "_vectors")
 slow("write", DenseIndex, "add")
 slow("flip", LibraryWriter, "publish")
+slow("flip", LibraryWriter, "publish_index")
 slow("delete", DenseIndex, "delete")
+slow("delete", DenseIndex, "drop")
 sync.PUBLISH_CHUNKS = 8
-writer.LOT_CHUNKS = 4
+chunk_writer.LOT_CHUNKS = 4
 app(sys.argv[1:])
 """
 
@@ -65,7 +68,12 @@ def ingest(data_dir: Path, folder: Path) -> None:
 
 def killed_ingest(data_dir: Path, folder: Path, phase: str, nth: int, delay_s: float) -> bool:
     """Kill the command a moment after it has begun a phase for the nth time; False when it came to its end before."""
-    command = [sys.executable, "-c", SLOW, "ingest", str(folder), "--data-dir", str(data_dir), "--prune"]
+    return killed(("ingest", str(folder), "--data-dir", str(data_dir), "--prune"), phase, nth, delay_s)
+
+
+def killed(arguments: Sequence[str], phase: str, nth: int, delay_s: float) -> bool:
+    """Kill a command a moment after it has begun a phase for the nth time; False when it came to its end before."""
+    command = [sys.executable, "-c", SLOW, *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         begun = 0
@@ -132,3 +140,27 @@ def state_of_readers(data_dir: Path) -> set[str]:
         return library.live_ids(library.collection("default"))
     finally:
         library.close()
+
+
+@pytest.mark.timeout(3000)
+def test_a_rebuild_killed_at_any_moment_leaves_an_index_and_run_again_comes_to_its_end(
+    tmp_path: Path, measured: Measured
+) -> None:
+    """kill -9 of rebuild in each of its phases, then again: the same chunks, in one index."""
+    chance = random.Random(SEED)
+    docs, data_dir = tmp_path / "docs", tmp_path / "data"
+    write_documents(docs, 1)
+    ingest(data_dir, docs)
+    clean = state(data_dir)
+    rebuild = ("index", "rebuild", "--data-dir", str(data_dir))
+    hits: Counter[str] = Counter()
+    for phase in ("embed", "write", "flip", "delete") * many(1, 12):
+        if killed(rebuild, phase, 1 if phase in ("flip", "delete") else chance.randint(1, 6), chance.random() * 0.05):
+            hits[phase] += 1
+        assert state_of_readers(data_dir) == set(clean)
+        subprocess.run([sys.executable, "-m", "citestream", *rebuild], cwd=ROOT, check=True, timeout=120)
+        assert state(data_dir) == clean
+        assert len(list((data_dir / "lexical").iterdir())) == 1
+    measured.count = hits.total()
+    measured.note(**hits)
+    assert all(hits[phase] >= (5 if ACCEPTANCE else 1) for phase in ("embed", "write", "flip", "delete")), hits

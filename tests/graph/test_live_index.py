@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from graph.library import Library
-from graph.retrieval.embeddings import MiniLM
+from graph.retrieval.embeddings import Embedders
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
@@ -57,13 +57,11 @@ def write(data_dir: Path, first: int, last: int) -> subprocess.Popen[str]:
 
 
 def open_retriever(settings: Settings) -> Retriever:
-    embeddings = MiniLM()
     return Retriever(
         Library.open(settings.data_dir),
-        lambda: DenseIndex(settings, embeddings),
+        lambda: DenseIndex(settings),
         lambda: LexicalIndex(settings.data_dir),
-        embeddings,
-        "minilm",
+        Embedders(settings),
     )
 
 

@@ -9,8 +9,8 @@ import pytest
 from langchain_chroma import Chroma
 
 from graph.errors import CollectionNotFound, IndexLocked, IndexMismatch
-from graph.library import Chunk, Library
-from graph.retrieval.embeddings import MiniLM
+from graph.library import Chunk, Library, LibraryWriter
+from graph.retrieval.embeddings import Embedders, MiniLM
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
@@ -29,16 +29,10 @@ def open_retriever() -> Iterator[Open]:
     opened: list[Retriever] = []
 
     def open_one(settings: Settings, embedding: str = "minilm") -> Retriever:
-        embeddings = MiniLM()
         library = Library.open(settings.data_dir)
+        embedders = Embedders(settings.model_copy(update={"embedding": embedding}))
         opened.append(
-            Retriever(
-                library,
-                lambda: DenseIndex(settings, embeddings),
-                lambda: LexicalIndex(settings.data_dir),
-                embeddings,
-                embedding,
-            )
+            Retriever(library, lambda: DenseIndex(settings), lambda: LexicalIndex(settings.data_dir), embedders)
         )
         return opened[-1]
 
@@ -116,19 +110,40 @@ def test_a_running_reader_follows_what_another_process_publishes(retriever: Retr
     assert [p["text"] for p in found.passages if p["source"] == "foxes.txt"] == ["Foxes have moved away."]
 
 
-def test_an_unknown_collection_and_another_embedding_are_refused(
-    retriever: Retriever, open_retriever: Open, index: Settings
-) -> None:
+def test_an_unknown_collection_is_refused(retriever: Retriever) -> None:
     with pytest.raises(CollectionNotFound):
         retriever.search(history_query("fox", []), ["nope"], k=1, where={})
-    with pytest.raises(IndexMismatch, match=r"'minilm'.*'openai:other'"):
-        ask(open_retriever(index, "openai:other"), "fox")
+
+
+def test_a_collection_is_searched_with_its_own_embedding_whatever_the_setting_says(
+    open_retriever: Open, index: Settings
+) -> None:
+    assert ask(open_retriever(index, "openai:other"), "Where does the fox sleep?")[0] == "foxes.txt"
+
+
+def test_an_embedding_that_cannot_be_opened_is_named(open_retriever: Open, index: Settings) -> None:
+    library = LibraryWriter.open(index.data_dir)
+    library.publish_index(library.begin_index(library.collection("default"), "nobody:knows", "test/1"))
+    retriever = open_retriever(index)
+    retriever.warm()  # what else there is can still be asked
+    with pytest.raises(IndexMismatch, match=r"'nobody:knows'.*index rebuild"):
+        ask(retriever, "fox")
+
+
+def test_collections_of_two_embeddings_are_not_asked_together(open_retriever: Open, index: Settings) -> None:
+    with open_writer(index) as writer:
+        writer.begin("other", chunker="test/1")
+        writer.put(version("wombats.txt", "Wombats dig."))
+        writer.publish()
+        writer.library.publish_index(writer.library.begin_index(writer.library.collection("other"), "x:y", "test/1"))
+    with pytest.raises(IndexMismatch, match=r"'default'.*'minilm'.*'other'.*'x:y'"):
+        open_retriever(index).search(history_query("fox", []), ["default", "other"], k=1, where={})
 
 
 def test_a_plain_langchain_retriever_reads_the_collection(index: Settings) -> None:
     library = Library.open(index.data_dir)
     store = Chroma(
-        collection_name=library.collection("default").id,
+        collection_name=library.collection("default").index,
         embedding_function=MiniLM(),
         persist_directory=str(index.data_dir / "chroma"),
     )

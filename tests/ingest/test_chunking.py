@@ -1,14 +1,16 @@
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from graph.library import Chunk
+from graph.library import Block, Chunk, LibraryWriter, NewVersion
 from graph.retrieval.tokenizer import count_tokens
-from ingest.chunking import MAX_CHARS, MAX_TOKENS, chunk
-from ingest.loaders import Block, Loaded, Unreadable, load
+from ingest.chunking import MAX_CHARS, MAX_TOKENS, chunk, chunk_again
+from ingest.loaders import Loaded, Unreadable, load
+from ingest.reading import Request, read_file
 
 WORDS = st.sampled_from(
     [
@@ -164,3 +166,29 @@ def test_time_grows_with_length_only():
         loaded = load(text.encode(), "a.txt")
         assert chunk(loaded)
     assert time.monotonic() - began < 20
+
+
+def test_a_document_of_the_library_is_cut_again_as_when_it_was_taken_in(tmp_path: Path) -> None:
+    library = LibraryWriter.open(tmp_path)
+    collection = library.ensure_collection("default", "minilm", "test/1")
+    for source in sorted((Path(__file__).parents[2] / "docs").glob("*.md")):
+        taken_in = read_file(Request(source, source.name, str(source)))
+        assert isinstance(taken_in, NewVersion)
+        document_id, _ = library.stage(collection, taken_in)
+        library.publish()
+        assert library.version(document_id) == taken_in
+        assert chunk_again(library.version(document_id)) == taken_in.chunks
+
+
+@given(st.lists(st.tuples(st.sampled_from(["A", "A > B", ""]), st.lists(WORDS, min_size=1)), min_size=1))
+def test_a_document_without_its_blocks_is_cut_from_its_chunks(parts) -> None:
+    text, chunks = "", []
+    for heading, words in parts:
+        start = max(0, len(text) - 5)  # chunks may share a sentence
+        text += "".join(words).strip() or "word"
+        chunks.append(Chunk(start, len(text), None, heading))
+    version = NewVersion("a", "/a", "text", "a", "en", "0", 1, 1, "text/1", text, chunks)
+    again = chunk_again(version)
+    covered = {position for part in again for position in range(part.start, part.end)}
+    assert {position for position, char in enumerate(text) if not char.isspace()} <= covered
+    assert all(0 <= part.start < part.end <= len(text) for part in again)

@@ -4,22 +4,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
+from citestream.cli import app
 from graph.library import Library
 from graph.retrieval.writer import IndexWriter, open_writer
 from graph.settings import Settings
 from ingest import chunking
-from ingest.cli import ingest_command
-from ingest.index_cli import index_app
-
-app = typer.Typer()
-app.command("ingest")(ingest_command)
-app.add_typer(index_app, name="index")
 
 Run = Callable[..., Result]
 
@@ -334,3 +330,29 @@ def test_collections_are_kept_apart(run):
     run("ingest", "docs/b.txt")
     assert [item["source"] for item in json.loads(run("index", "list", "-c", "水果", "--json").stdout)] == ["docs/a.md"]
     assert json.loads(run("index", "stats", "--json").stdout)["documents"] == 2
+
+
+def test_a_collection_of_another_chunker_is_refused_and_rebuilt(run: Run, tmp_path: Path) -> None:
+    with patch.object(chunking, "CHUNKER", "sentences-200/1"):
+        run("ingest", "docs")
+    refused = run("ingest", "docs")
+    assert refused.exit_code == 2
+    assert "`citestream index rebuild --collection default`" in refused.stderr
+    rebuilt = run("index", "rebuild", "--json")
+    assert rebuilt.exit_code == 0, rebuilt.stderr
+    told = json.loads(rebuilt.stdout)
+    assert (told["documents"], told["chunks"], told["embedded"], told["chunker"]) == (2, 2, 0, chunking.CHUNKER)
+    assert run("ingest", "docs").stdout.startswith("2 unchanged")
+    assert run("index", "verify").stdout == "default: good (2 chunks, 2 searched)\n"
+
+
+def test_a_rebuild_says_what_it_cannot_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("ingest", "docs")
+    assert "there is no collection 'nope'" in run("index", "rebuild", "-c", "nope").stderr
+    monkeypatch.setenv("CITESTREAM_EMBEDDING", "openai:x")
+    for name in ("OPENAI_API_KEY", "CITESTREAM_OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    refused = run("index", "rebuild")
+    assert refused.exit_code == 2
+    assert "the embedding 'openai:x' cannot be used" in refused.stderr
+    assert "Traceback" not in refused.output

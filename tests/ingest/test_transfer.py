@@ -5,18 +5,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
+from citestream.cli import app
 from graph.library import Library, path_of
-from graph.retrieval import writer as writing
-from ingest.cli import ingest_command
-from ingest.index_cli import index_app
-
-app = typer.Typer()
-app.command("ingest")(ingest_command)
-app.add_typer(index_app, name="index")
+from graph.retrieval.embeddings import Embedders
 
 
 def run(*arguments: str, data: Path) -> Result:
@@ -50,7 +44,7 @@ def test_what_was_exported_is_imported_without_embedding_anything(exported, tmp_
     def refuse(*_: object) -> None:
         raise AssertionError("nothing is to be embedded")
 
-    monkeypatch.setattr(writing.IndexWriter, "_embed", lambda self, texts: refuse() if texts else [])
+    monkeypatch.setattr(Embedders, "embed", lambda self, name, texts: refuse() if texts else [])
     done = run("index", "import", str(exported), data=tmp_path / "two")
     assert done.exit_code == 0, done.output
     assert "3 documents are in the collection 'default' now" in done.stdout

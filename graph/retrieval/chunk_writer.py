@@ -1,0 +1,157 @@
+"""Chunks on their way into an index: they are embedded, and go into Chroma and tantivy, a lot at a time."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.errors import IndexUnusable
+from graph.library import Collection, LibraryWriter, LiveChunk, NewVersion, StagedChunk, text_hash
+from graph.retrieval.embeddings import Embedders
+from graph.retrieval.index import DenseIndex
+from graph.retrieval.lexical import LexicalIndex
+
+LOT_CHUNKS = 512
+"""Chunks embedded and written together: at 256 Chroma takes a tenth more time, at 1,000 hardly less."""
+
+Vectors = Mapping[bytes, NDArray[np.float32]]
+"""Vectors by the hash of the text that they are of."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A staged chunk on its way into the indexes."""
+
+    id: str
+    text: str
+    words: str
+    """What is searched by words: title and headings as well."""
+    metadata: dict[str, Any]
+    hash: bytes
+
+
+class ChunkWriter:
+    """Writes chunks into one index of both kinds. While a lot is written, the next one is embedded.
+
+    A text whose vector `known` gives is not embedded.
+    """
+
+    def __init__(
+        self,
+        index: str,
+        dense: DenseIndex,
+        lexical: LexicalIndex,
+        embedders: Embedders,
+        embedding: str,
+        known: Callable[[Sequence[Entry]], Vectors],
+    ) -> None:
+        self.embedded = 0
+        """Texts that were embedded so far."""
+        self._index = index
+        self._dense = dense
+        self._lexical = lexical
+        self._embedders = embedders
+        self._embedding = embedding
+        self._known = known
+        self._waiting: list[Entry] = []
+        self._written: list[str] = []
+        self._hands = ThreadPoolExecutor(max_workers=1, thread_name_prefix="citestream-index")
+        self._writing: Future[None] | None = None
+
+    def add(self, chunks: Iterable[LiveChunk]) -> None:
+        """Take chunks in; they are written a lot at a time. Raises IndexUnusable."""
+        self._waiting += map(_entry, chunks)
+        while len(self._waiting) >= LOT_CHUNKS:
+            lot, self._waiting = self._waiting[:LOT_CHUNKS], self._waiting[LOT_CHUNKS:]
+            self._write(lot)
+
+    def flush(self) -> None:
+        """Write what waits, and see that it is there: what was added is durable, and found by a view opened now.
+
+        Raises IndexUnusable when Chroma does not have what was written.
+        """
+        if self._waiting:
+            lot, self._waiting = self._waiting, []
+            self._write(lot)
+        self._wait()
+        if self._written and (lost := self._dense.missing(self._index, self._written)):
+            raise IndexUnusable(f"Chroma has lost {len(lost)} of {len(self._written)} chunks. Run this again.")
+        self._lexical.commit()
+        self._written = []
+
+    def close(self) -> None:
+        """Leave what waits."""
+        self._hands.shutdown(cancel_futures=True)
+
+    def _write(self, lot: Sequence[Entry]) -> None:
+        """Embed a lot, and write it in the background once the one before is written."""
+        vectors = self._vectors(lot)
+        self._wait()
+        self._written += (entry.id for entry in lot)
+
+        def write() -> None:
+            ids, texts = [entry.id for entry in lot], [entry.text for entry in lot]
+            self._dense.add(self._index, ids, texts, [entry.metadata for entry in lot], vectors)
+            self._lexical.add(self._index, ((entry.id, entry.words) for entry in lot))
+
+        self._writing = self._hands.submit(write)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _vectors(self, lot: Sequence[Entry]) -> NDArray[np.float32]:
+        texts = {entry.hash: entry.text for entry in lot}
+        known = dict(self._known(lot))
+        new = [held for held in texts if held not in known]
+        known.update(zip(new, self._embedders.embed(self._embedding, [texts[held] for held in new]), strict=True))
+        self.embedded += len(new)
+        return np.stack([known[entry.hash] for entry in lot])
+
+
+def as_live(document_id: str, version: NewVersion, item: StagedChunk) -> LiveChunk:
+    """A staged chunk as readers will see it."""
+    return LiveChunk(
+        id=item.id,
+        text=item.text,
+        start=item.chunk.start,
+        end=item.chunk.end,
+        page=item.chunk.page,
+        heading=item.chunk.heading,
+        document=document_id,
+        source=version.source,
+        title=version.title,
+        lang=version.lang,
+        doc_sha256=version.sha256,
+    )
+
+
+def vectors_of_texts(
+    library: LibraryWriter, dense: DenseIndex, collection: Collection, hashes: Iterable[bytes]
+) -> dict[bytes, NDArray[np.float32]]:
+    """Vectors out of a collection's index, of those texts that a published chunk of it has."""
+    stored = library.indexed(collection, list(hashes))
+    there = dense.vectors(collection.index, list(stored.values()))
+    return {held: there[name] for held, name in stored.items() if name in there}
+
+
+def _entry(chunk: LiveChunk) -> Entry:
+    metadata: dict[str, Any] = {
+        "document": chunk.document,
+        "source": chunk.source,
+        "title": chunk.title,
+        "lang": chunk.lang,
+        "start": chunk.start,
+        "end": chunk.end,
+        "doc_sha256": chunk.doc_sha256,
+    }
+    if chunk.page is not None:
+        metadata["page"] = chunk.page
+    if chunk.heading:
+        metadata["heading"] = chunk.heading
+    words = f"{chunk.title}\n{chunk.heading}\n{chunk.text}"
+    return Entry(chunk.id, chunk.text, words, metadata, text_hash(chunk.text))

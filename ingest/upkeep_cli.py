@@ -1,0 +1,185 @@
+"""The commands `citestream index verify`, `rebuild`, `export` and `import`: keep an index well, and move it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graph.limits import DEFAULT_COLLECTION
+from ingest.command import (
+    EXIT_SOME_FAILED,
+    WAIT_S,
+    AnyCollection,
+    AsJson,
+    CollectionName,
+    DataDir,
+    Wait,
+    exit_codes,
+    load_settings,
+    log_to_stderr,
+    print_json,
+)
+from ingest.terminal import megabytes, shown
+
+if TYPE_CHECKING:
+    from graph.retrieval.checking import Check
+    from graph.retrieval.rebuilding import Rebuilt
+
+
+def verify_command(
+    collection: AnyCollection = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Search for so many chunks of each collection, not for all.")
+    ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Write what is damaged anew.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Check that the library, Chroma and the word index agree, and that every vector finds its chunk.
+
+    Nobody may write meanwhile. With --json, a line for each collection. Exit code 3 when something is damaged and
+    was not repaired.
+    """
+    with exit_codes():
+        from graph.retrieval.writer import open_writer
+
+        damaged = False
+        with open_writer(load_settings(data_dir)) as writer:
+            chosen = [writer.library.collection(collection)] if collection else writer.library.open_collections()
+            for target in sorted(chosen, key=lambda target: target.name):
+                found = writer.check(target, sample)
+                repaired = repair and bool(found.damaged or found.extra)
+                if repaired:
+                    writer.repair(found)
+                    found_after = writer.check(target, sample)
+                    damaged = damaged or not found_after.is_good
+                else:
+                    damaged = damaged or not found.is_good
+                _tell_check(found, repaired, as_json)
+        if damaged:
+            raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def rebuild_command(
+    collection: CollectionName = DEFAULT_COLLECTION,
+    wait: Wait = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Embed a collection anew by the setting EMBEDDING, and cut its texts anew where that has changed.
+
+    No file is read. Questions are answered out of the index there is until the new one takes its place, at once.
+    """
+    with exit_codes("interrupted; nothing has changed, and running this again goes on from here"):
+        log_to_stderr()
+        from graph.retrieval.writer import open_writer
+        from ingest.chunking import CHUNKER, chunk_again
+
+        began = time.monotonic()
+        with open_writer(load_settings(data_dir), wait_s=WAIT_S if wait else 0) as writer:
+            before = writer.library.collection(collection)
+            documents = len(writer.library.known(collection))
+            with closing(writer.rebuild(before, chunker=CHUNKER, cut=chunk_again)) as steps:
+                done = list(_with_bar(steps, documents))
+            after = writer.library.collection(collection)
+        told = {
+            "collection": collection,
+            "documents": documents,
+            "chunks": sum(step.chunks for step in done),
+            "embedded": writer.embedded,
+            "embedding": after.embedding,
+            "chunker": after.chunker,
+            "seconds": round(time.monotonic() - began, 3),
+        }
+        if as_json:
+            print_json(told)
+            return
+        typer.echo(
+            "{documents:,} documents, {chunks:,} chunks in a new index; {embedded:,} texts embedded by {embedding} "
+            "in {seconds:.1f} s".format_map(told)
+        )
+        if before.embedding != after.embedding:
+            typer.echo(f"Servers embed questions by {after.embedding} from now on; give them its key and package.")
+
+
+def _with_bar(steps: "Iterator[Rebuilt]", documents: int) -> "Iterator[Rebuilt]":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("documents"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=documents)
+        for step in steps:
+            yield step
+            progress.update(task, advance=1, description=shown(step.source))
+
+
+def export_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="New file, by custom ending in .citestream.")],
+    collection: CollectionName = DEFAULT_COLLECTION,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a collection into one file, with its texts and vectors, for `index import` on any machine."""
+    with exit_codes("interrupted; nothing was written"):
+        from graph.retrieval.writer import open_writer
+        from ingest.transfer import export
+
+        with open_writer(load_settings(data_dir)) as writer:
+            count = sum(1 for _ in export(writer, writer.library.collection(collection), file))
+        typer.echo(f"{count:,} documents in {shown(str(file))}, {megabytes(file.stat().st_size)}")
+
+
+def import_command(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="Written by index export.")],
+    collection: Annotated[
+        str | None, typer.Option("--collection", "-c", metavar="NAME", help="Another name for it.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Take in a collection out of a file; nothing is embedded again. What is there of it already is replaced."""
+    with exit_codes("interrupted; what was published stays"):
+        from graph.library import keep_bytes
+        from graph.retrieval.writer import open_writer
+        from ingest.chunking import CHUNKER
+        from ingest.transfer import check_fits, documents_of, originals_of, read_head
+
+        settings = load_settings(data_dir)
+        head = read_head(file)
+        check_fits(head, settings.embedding, CHUNKER)
+        with open_writer(settings) as writer:
+            writer.begin(collection or head.name, chunker=CHUNKER)
+            for version, vectors in documents_of(file, head):
+                writer.put(version, vectors)
+            for sha256, data in originals_of(file):
+                keep_bytes(settings.data_dir, sha256, data)
+            writer.publish()
+        typer.echo(f"{head.documents:,} documents are in the collection {shown(collection or head.name)!r} now")
+
+
+def _tell_check(found: "Check", repaired: bool, as_json: bool) -> None:
+    counts = {
+        "chunks": found.chunks,
+        "searched": found.searched,
+        "without_vector": len(found.without_vector),
+        "without_words": len(found.without_words),
+        "not_found": len(found.not_found),
+        "extra": len(found.extra),
+    }
+    if as_json:
+        print_json({"collection": found.collection.name, **counts, "good": found.is_good, "repaired": repaired})
+        return
+    outcome = "repaired" if repaired else "good" if found.is_good else "damaged; --repair writes it anew"
+    told = ", ".join(
+        f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count or name == "chunks"
+    )
+    typer.echo(f"{shown(found.collection.name)}: {outcome} ({told})")
