@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 SETUP := $(VENV)/.setup
-SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/src/* web/src/*/*) hatch_build.py
+SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/*.mjs web/src/* web/src/*/*) hatch_build.py
 
 .PHONY: setup run test acceptance eval check format lint types imports lock docs studio clean
 
@@ -67,10 +67,11 @@ lock: | $(BIN)/uv
 
 docs: setup
 	$(BIN)/python -m tests.docs.settings_page
+	$(BIN)/python -m tests.docs.wire_schema
 
 studio: setup
 	LANGGRAPH_CLI_NO_ANALYTICS=1 LANGGRAPH_NO_VERSION_CHECK=true \
 		$(BIN)/langgraph dev --no-browser --no-reload --host 127.0.0.1 --port $(STUDIO_PORT) --n-jobs-per-worker 10
 
 clean:
-	rm -rf $(VENV) server/static web/node_modules dist build
+	rm -rf $(VENV) server/static web/generated web/node_modules dist build

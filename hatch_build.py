@@ -17,8 +17,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 STAMP = "sources.sha256"
 """File beside the built page that says what it was built from."""
 
-NOT_SOURCES = frozenset({"node_modules", "tests"})
-"""Folders in `web/` that the page is not made of: what npm installs, and what an sdist may leave out."""
+NOT_SOURCES = frozenset({"generated", "node_modules", "tests"})
+"""Folders in `web/` that the page is not made of: what the build itself makes of `schema.json`, what npm installs, and
+what an sdist may leave out."""
 
 OUTPUT_TAIL_LINES = 30
 """Lines of npm's output that an error shows; the reason stands at its end."""

@@ -25,6 +25,7 @@ from graph.state.channels import (
     ChatInput,
     ChatOutput,
     ChatState,
+    NodeName,
 )
 from graph.state.context import TurnContext
 
@@ -45,7 +46,7 @@ class Node(Protocol):
         ...
 
 
-STEPS: tuple[tuple[str, str, type[Any], Callable[[Resources], Node]], ...] = (
+STEPS: tuple[tuple[NodeName, str, type[Any], Callable[[Resources], Node]], ...] = (
     (CONDENSE, condense.LABEL, condense.Reads, lambda r: Condense(r.rewriter, r.prompts, r.settings)),
     (
         RETRIEVE,
@@ -82,7 +83,7 @@ def build_graph(resources: Resources | OpenResources, checkpointer: BaseCheckpoi
 
 
 def _step(
-    name: str, label: str, make: Callable[[Resources], Node], resources: Resources | OpenResources
+    name: NodeName, label: str, make: Callable[[Resources], Node], resources: Resources | OpenResources
 ) -> Callable[[Any, Runtime[TurnContext]], Awaitable[Any]]:
     """A node with its `status` events: start and end, also when it fails, or skip."""
 

@@ -10,8 +10,10 @@ from contextvars import ContextVar
 from typing import Any, Literal, NotRequired, overload
 
 from langgraph.config import get_stream_writer
+from pydantic import with_config
 from typing_extensions import TypedDict
 
+from graph.state.channels import NodeName
 from graph.state.evidence import Citation, Passage, Span
 
 SOURCE_TEXT_CHARS = 200
@@ -27,17 +29,19 @@ run_deadline: ContextVar[float | None] = ContextVar("run_deadline", default=None
 class Status(TypedDict):
     """A node starts, ends or is skipped."""
 
-    node: str
+    node: NodeName
     state: Literal["start", "end", "skip"]
     label: str
     ms: NotRequired[int]
     detail: NotRequired[dict[str, Any]]
 
 
+@with_config(use_attribute_docstrings=True)
 class SourceMetadata(TypedDict):
     """Where a source stands."""
 
     source: str
+    """The path or URL as it was ingested."""
     title: str
     page: NotRequired[int]
     heading: NotRequired[str]
@@ -46,12 +50,15 @@ class SourceMetadata(TypedDict):
     doc_sha256: str
 
 
+@with_config(use_attribute_docstrings=True)
 class Source(TypedDict):
     """A passage as a client sees it."""
 
     index: int
+    """The `n` of its marker `[n]`."""
     id: str
     text: str
+    """The first 200 characters of the passage."""
     score: float
     url: str
     metadata: SourceMetadata

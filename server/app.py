@@ -9,11 +9,12 @@ from fastapi import FastAPI
 from graph.settings import Settings
 from server.body_limit import BodyLimit
 from server.conductor import Graph
-from server.errors import install_error_handlers
+from server.errors import RESPONSES, install_error_handlers
 from server.logs import RequestLog
 from server.record import CONTRACT_VERSION
 from server.routes import chat, health, library, metrics, page, runs, sources, threads
 from server.runs import open_runs
+from server.schema import DescribedApp
 from server.state import AppState, Backend
 from server.stores import open_stores
 from server.uploads import Uploads
@@ -29,10 +30,12 @@ def build_app(opening: Callable[[], AbstractAsyncContextManager[AppState]]) -> F
             yield
 
     # Swagger's pages would load scripts from another host.
-    app = FastAPI(title="citestream", version=f"v{CONTRACT_VERSION}", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = DescribedApp(
+        title="citestream", version=f"v{CONTRACT_VERSION}", lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     install_error_handlers(app)
     for module in (chat, runs, threads, sources, library, health, metrics):
-        app.include_router(module.router)
+        app.include_router(module.router, responses=RESPONSES)
     app.router.routes.extend(page.build_page_routes(page.STATIC))
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestLog)

@@ -6,9 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from graph.events import Citation, Source, Status
 from graph.library import CollectionInfo, Document, SourceView
 from graph.pages import Box
-from server.record import Record
+from graph.state.channels import Outcome, Usage
+from graph.state.evidence import Grounding
+from server.events import Failure, Timings
+from server.record import Record, RunStatus
 from server.threads import Thread
 
 
@@ -19,15 +23,15 @@ class TurnBody(BaseModel):
     message_id: str
     question: str
     answer: str
-    status: str
-    sources: list[dict[str, Any]]
-    citations: list[dict[str, Any]]
+    status: RunStatus
+    sources: list[Source]
+    citations: list[Citation]
     cited: list[int]
-    grounding: str | None
-    usage: dict[str, int] | None
-    timings: dict[str, int | None] | None
+    grounding: Grounding | None
+    usage: Usage | None
+    timings: Timings | None
     created_at: datetime
-    error: dict[str, Any] | None = None
+    error: Failure | None = None
 
 
 class RunBody(TurnBody):
@@ -36,8 +40,8 @@ class RunBody(TurnBody):
     thread_id: str | None
     model: str
     query: str | None = Field(description="The standalone question; null until it is known.")
-    statuses: list[dict[str, Any]]
-    passages: list[dict[str, Any]] = Field(
+    statuses: list[Status]
+    passages: list[Source] = Field(
         description="The sources with their full text; what was erased since keeps its first characters."
     )
 
@@ -48,14 +52,14 @@ class AnswerBody(BaseModel):
     run_id: str
     thread_id: str | None
     message_id: str
-    status: str
+    status: Outcome
     answer: str
-    sources: list[dict[str, Any]]
-    citations: list[dict[str, Any]]
+    sources: list[Source]
+    citations: list[Citation]
     cited: list[int]
-    grounding: str
-    usage: dict[str, int]
-    timings: dict[str, int | None]
+    grounding: Grounding
+    usage: Usage
+    timings: Timings
 
 
 class ThreadBody(BaseModel):
@@ -146,7 +150,9 @@ def turn_body(record: Record) -> TurnBody:
 
 def run_body(record: Record, passages: dict[str, str]) -> RunBody:
     """The record of a run; `passages` is full text by source id."""
-    full = [{**source, "text": passages.get(source["id"], source["text"])} for source in record.sources or []]
+    full: list[Source] = [
+        {**source, "text": passages.get(source["id"], source["text"])} for source in record.sources or []
+    ]
     return RunBody(
         **_turn(record),
         thread_id=record.thread_id,

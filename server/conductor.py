@@ -19,9 +19,10 @@ from graph.settings import Settings
 from graph.state.context import TurnContext
 from server.errors import DatabaseUnavailable, ServerRestart
 from server.eventlog import EventsUnavailable, LogEnded, LogGone
+from server.events import Failure
 from server.history import to_messages
 from server.metrics import CANCEL_SECONDS, ENDED_RUNS, LEAKED_RUNS, UNSAVED_TURNS
-from server.record import Failure, Record
+from server.record import Record
 from server.run import Run, failure_of
 from server.sse import encode_json
 from server.stores import Stores

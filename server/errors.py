@@ -30,6 +30,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Scope
+from typing_extensions import TypedDict
 
 from graph.errors import CitestreamError
 
@@ -95,6 +96,26 @@ _PROBLEMS = {
     "string_unicode": "must be valid Unicode (it holds half of a surrogate pair)",
 }
 _MAX_PROBLEMS = 3
+
+
+class ErrorDetail(TypedDict):
+    """What happened and what to do, written for a person; `code` is one of STATUS."""
+
+    code: str
+    message: str
+    request_id: str | None
+
+
+class ErrorBody(TypedDict):
+    """What an endpoint answers in place of a result."""
+
+    error: ErrorDetail
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {"model": ErrorBody, "description": "An error; `error.code` tells which."}
+}
+"""For the OpenAPI document of every route."""
 
 
 class InvalidRequest(CitestreamError):
@@ -231,7 +252,7 @@ def error_response(scope: Scope, code: str, message: str) -> JSONResponse:
     """The contract's error body with the status and headers of its code."""
     request_id = scope.get("state", {}).get("request_id")
     headers = {"Retry-After": str(RETRY_AFTER_S[code])} if code in RETRY_AFTER_S else None
-    body = {"error": {"code": code, "message": message, "request_id": request_id}}
+    body: ErrorBody = {"error": {"code": code, "message": message, "request_id": request_id}}
     return JSONResponse(body, STATUS.get(code, 500), headers)
 
 

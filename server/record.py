@@ -3,31 +3,17 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from graph.events import Source, Status
-from graph.state.channels import Usage
+from graph.state.channels import Outcome, Usage
 from graph.state.evidence import Citation, Grounding
+from server.events import Failure, RunDone, RunFailed, RunStarted, Timings
 
 CONTRACT_VERSION = 1
 RUNNING = "running"
 
 RunStatus = Literal["running", "completed", "stopped", "abstained", "incomplete", "failed"]
-
-
-class Timings(TypedDict):
-    """Milliseconds from the start of the run; `ttft_ms` is None when no text was shown."""
-
-    ttft_ms: int | None
-    total_ms: int
-
-
-class Failure(TypedDict):
-    """Why a run failed."""
-
-    code: str
-    message: str
-    retryable: bool
 
 
 @dataclass
@@ -84,9 +70,9 @@ class Record:
         """Whether the terminal event is still to come."""
         return self.status == RUNNING
 
-    def run_event(self, *, snapshot: bool = False) -> dict[str, Any]:
+    def run_event(self, *, snapshot: bool = False) -> RunStarted:
         """The payload of its `run` event."""
-        payload: dict[str, Any] = {
+        payload: RunStarted = {
             "v": CONTRACT_VERSION,
             "run_id": self.run_id,
             "thread_id": self.thread_id,
@@ -96,7 +82,7 @@ class Record:
         }
         return {**payload, "snapshot": True} if snapshot else payload
 
-    def done_event(self, status: RunStatus, turn: Mapping[str, Any] | None, timings: Timings) -> dict[str, Any]:
+    def done_event(self, status: Outcome, turn: Mapping[str, Any] | None, timings: Timings) -> RunDone:
         """The payload of a `done` event: `turn` is what the graph made of it, None when it was cut short."""
         turn = turn or {}
         return {
@@ -109,7 +95,7 @@ class Record:
             "timings": timings,
         }
 
-    def failed_event(self, failure: Failure) -> dict[str, Any]:
+    def failed_event(self, failure: Failure) -> RunFailed:
         """The payload of a `failed` event."""
         return {**failure, "message_id": self.message_id}
 

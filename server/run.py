@@ -12,7 +12,8 @@ import structlog
 from graph.errors import CitestreamError
 from server.ask import Ask
 from server.errors import INTERNAL_MESSAGE, RunTimeout, ShuttingDown
-from server.record import Failure, Record, Timings
+from server.events import Failure, RunDone, RunFailed, Timings
+from server.record import Record
 from server.sse import encode_json
 from server.threads import Place
 
@@ -99,13 +100,13 @@ class Run:
         ttft_ms = None if first is None else round((first - self.started_at) * 1000)
         return {"ttft_ms": ttft_ms, "total_ms": round((time.monotonic() - self.started_at) * 1000)}
 
-    def _finish(self, record: Record, event: str, data: dict[str, Any]) -> tuple[str, bytes]:
+    def _finish(self, record: Record, event: str, data: RunDone | RunFailed) -> tuple[str, bytes]:
         line = encode_json(data)
         self.record = replace(record)
         self.record.add(event, orjson.loads(line))
         return event, line
 
-    def _terminal(self, record: Record, failure: Failure | None) -> tuple[str, dict[str, Any]]:
+    def _terminal(self, record: Record, failure: Failure | None) -> tuple[str, RunDone | RunFailed]:
         reason, turn = self.stop_reason, self.turn
         if reason == "timeout" and failure is None:
             failure = failure_of(RunTimeout())

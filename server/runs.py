@@ -23,9 +23,10 @@ from server.errors import (
     TooManyRuns,
 )
 from server.eventlog import EventsUnavailable, LogEnded, LogGone
+from server.events import Failure
 from server.metrics import ACTIVE_READERS, ACTIVE_RUNS, DROPPED_READERS
 from server.reader import Reader
-from server.record import Failure, Record, now
+from server.record import Record, now
 from server.run import Run, StopReason, failure_of
 from server.sse import encode_json
 from server.stores import Stores

@@ -15,6 +15,7 @@ from server.errors import EventNotFound, RunNotFound
 from server.eventlog import Entry, LogGone
 from server.metrics import DROPPED_READERS
 from server.record import Record
+from server.schema import event_reference
 from server.sse import NDJSON, SSE, TEXT, choose_view, encode_json, encode_stream
 from server.state import AppState
 
@@ -26,12 +27,16 @@ SEND_TIMEOUT_S = 10.0
 SHUTDOWN_GRACE_S = 8.0
 """How long a stream may go on once the server was told to stop: its run ends, and the reader sees how."""
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Content-Type-Options": "nosniff"}
+EVENT = event_reference("StreamEvent")
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The events of the run, each under the id `<run_id>:<n>`.",
+        "description": (
+            "The events of the run: frames of SSE with the fields `event`, `id` and `data`, which is JSON; "
+            "the same as lines of JSON; or the text of the answer alone."
+        ),
         "content": {
-            SSE: {"schema": {"type": "string"}},
-            NDJSON: {"schema": {"type": "string"}},
+            SSE: EVENT,
+            NDJSON: EVENT,
             TEXT: {"schema": {"type": "string"}},
         },
     },

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.database import threads, turns, workers
 from server.errors import DatabaseUnavailable, InvalidRequest, MessageNotFound, ThreadBusy, ThreadNotFound
-from server.record import RUNNING, Failure, Record, now
+from server.events import Failure
+from server.record import RUNNING, Record, now
 
 log = structlog.get_logger(__name__)
 

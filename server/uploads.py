@@ -13,16 +13,20 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Literal, NotRequired
 from uuid import uuid4
 
 import anyio
 import anyio.to_thread
 import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream
+from pydantic import Field, RootModel
+from typing_extensions import TypedDict
 
 from graph.errors import CitestreamError, DocumentNotFound, IndexLocked
 from graph.library import Library
+from server.bodies import DocumentBody
+from server.events import Failure
 
 FOLDER = "uploads"
 MAX_NAME_BYTES = 200
@@ -33,6 +37,51 @@ EXIT_LOCKED = 75
 _BAD = re.compile(r"[\x00-\x1f\x7f/\\]")
 
 log = structlog.get_logger(__name__)
+
+
+class FileProgress(TypedDict):
+    """What became of a file; an archive holds several. `reason` tells why it was not taken."""
+
+    path: str
+    status: Literal["added", "changed", "unchanged", "removed", "failed", "skipped"]
+    reason: NotRequired[str]
+    chunks: NotRequired[int]
+
+
+class Uploaded(TypedDict):
+    """The document that the file has become; null for an archive, which becomes several."""
+
+    document: DocumentBody | None
+
+
+class ProgressEvent(TypedDict):
+    """A file was read."""
+
+    event: Literal["progress"]
+    id: str
+    data: FileProgress
+
+
+class UploadDoneEvent(TypedDict):
+    """The file was taken in: last."""
+
+    event: Literal["done"]
+    id: str
+    data: Uploaded
+
+
+class UploadFailedEvent(TypedDict):
+    """The file was not taken in: last."""
+
+    event: Literal["failed"]
+    id: str
+    data: Failure
+
+
+class UploadEvent(
+    RootModel[Annotated[ProgressEvent | UploadDoneEvent | UploadFailedEvent, Field(discriminator="event")]]
+):
+    """One event of an upload: a line of NDJSON, or the fields of a frame of SSE."""
 
 
 class UploadRefused(CitestreamError):

@@ -1,6 +1,6 @@
 """The channels of the graph: what a run reads and writes. Plain data, as the LangGraph server checkpoints it."""
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Final, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
@@ -8,10 +8,11 @@ from typing_extensions import TypedDict
 
 from graph.state.evidence import Citation, Grounding, Passage, SearchQuery
 
-CONDENSE = "condense"
-RETRIEVE = "retrieve"
-CITE_AND_GENERATE = "cite_and_generate"
-FINALIZE = "finalize"
+NodeName = Literal["condense", "retrieve", "cite_and_generate", "finalize"]
+CONDENSE: Final = "condense"
+RETRIEVE: Final = "retrieve"
+CITE_AND_GENERATE: Final = "cite_and_generate"
+FINALIZE: Final = "finalize"
 
 Outcome = Literal["completed", "stopped", "abstained", "incomplete"]
 

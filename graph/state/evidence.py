@@ -5,6 +5,7 @@ All offsets count Unicode code points (Python's `str`).
 
 from typing import Literal, NotRequired
 
+from pydantic import with_config
 from typing_extensions import TypedDict
 
 Verdict = Literal["exact", "supported", "unsupported"]
@@ -52,6 +53,7 @@ class Passage(TypedDict):
     doc_sha256: str
 
 
+@with_config(use_attribute_docstrings=True)
 class Citation(TypedDict):
     """A marker bound to the characters that support its sentence."""
 

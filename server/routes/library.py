@@ -16,6 +16,8 @@ from server.bodies import (
     document_body,
 )
 from server.eventlog import Entry
+from server.events import Failure
+from server.schema import event_reference
 from server.sse import NDJSON, SSE, choose_view, encode_json, encode_stream
 from server.state import App
 from server.stream import EventStream
@@ -23,10 +25,11 @@ from server.uploads import UploadRefused
 
 router = APIRouter(prefix="/v1", tags=["library"])
 
+EVENT = event_reference("UploadEvent")
 PROGRESS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`progress` for each file that was read, then `done` or `failed`.",
-        "content": {SSE: {"schema": {"type": "string"}}, NDJSON: {"schema": {"type": "string"}}},
+        "content": {SSE: EVENT, NDJSON: EVENT},
     },
 }
 
@@ -100,7 +103,7 @@ async def delete_document(document_id: str, request: Request, app: App) -> Respo
     return Response(status_code=204)
 
 
-def _failure(refused: dict[str, Any] | None) -> dict[str, Any]:
+def _failure(refused: dict[str, Any] | None) -> Failure:
     if refused is None:
         code, message = "internal", "the document could not be taken in; see the server's log."
     else:

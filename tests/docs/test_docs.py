@@ -7,6 +7,7 @@ import pytest
 
 from server.errors import STATUS
 from tests.docs.settings_page import ENV_EXAMPLE, SETTINGS_PAGE, env_example, settings_page
+from tests.docs.wire_schema import WIRE_SCHEMA, wire_schema
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -15,6 +16,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def test_the_settings_page_and_the_example_are_made_from_the_code() -> None:
     assert SETTINGS_PAGE.read_text(encoding="utf-8") == settings_page(), "run `make docs`"
     assert ENV_EXAMPLE.read_text(encoding="utf-8") == env_example(), "run `make docs`"
+
+
+def test_the_types_of_the_page_are_made_from_those_of_the_server() -> None:
+    assert WIRE_SCHEMA.read_text(encoding="utf-8") == wire_schema(), "run `make docs`"
 
 
 def test_every_error_code_is_documented_with_its_status() -> None:

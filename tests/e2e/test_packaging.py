@@ -109,7 +109,7 @@ def test_the_sdist_holds_the_built_page_and_its_sources_but_no_tests(distributio
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert names >= {*DATA_FILES, "pyproject.toml", "hatch_build.py", "web/src/main.tsx", "web/package-lock.json"}
-    assert not [name for name in names if name.startswith(("tests/", "web/node_modules/", ".ci/"))]
+    assert not [name for name in names if name.startswith(("tests/", "web/generated/", "web/node_modules/", ".ci/"))]
 
 
 def test_the_installed_command_indexes_answers_and_serves_the_page_from_any_folder(

@@ -7,8 +7,19 @@ const TEXT = "Water 💧 first. The station was built in 1968. It still runs.";
 
 const source: SourceRecord = {
   id: "s",
-  document: { id: "d", title: "Stations", source: "stations.md" },
-  version: 1,
+  document: {
+    id: "d",
+    source: "stations.md",
+    title: "Stations",
+    collection: "default",
+    format: "md",
+    lang: "en",
+    sha256: "",
+    chunks: 1,
+    ingested_at: "2025-01-01T00:00:00Z",
+    status: "indexed",
+  },
+  version: "1",
   live: true,
   text: TEXT,
   start: 100,

@@ -82,8 +82,11 @@ const RECORD: TurnRecord = {
   status: "stopped",
   sources: whole.sources,
   citations: whole.citations,
+  cited: [],
   grounding: null,
+  usage: null,
   timings: null,
+  created_at: "2025-01-01T00:00:00Z",
 };
 
 test("a stored turn shows as it ended", () => {

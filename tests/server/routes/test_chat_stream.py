@@ -1,6 +1,7 @@
 """POST and GET /v1/chat/stream: what comes, in which form, and going on where one was."""
 
 import json
+import re
 import socket
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -8,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from graph.errors import ModelUnavailable
+from server.events import StreamEvent
 from tests.fakes import Answerer
 from tests.server.client import Connection, answer_of, names, parse_frames
 from tests.server.conftest import LiveServer
@@ -260,6 +262,30 @@ def test_line_ends_of_all_kinds_and_half_characters_survive(server: LiveServer, 
     events = parse_frames(response.text)
     assert answer_of(events) == "".join(words).replace("\ud800", "\ufffd") == events[-1].data["answer"]
     assert not any(end in response.text for end in "\u2028\u2029\x85\r\x00")
+
+
+def test_every_event_is_as_the_schema_says(server: LiveServer, answerer: Answerer) -> None:
+    stream = server.http.post("/v1/chat/stream", json={"question": "Cats?"}, headers={"accept": "application/x-ndjson"})
+    run_id = json.loads(stream.text.splitlines()[0])["data"]["run_id"]
+    server.drop_log(run_id)
+    events = f"/v1/runs/{run_id}/events"
+    snapshot = server.http.get(events, headers={"accept": "application/x-ndjson"})
+    answerer.error = RuntimeError("broken")
+    failed = server.http.post("/v1/chat/stream", json={"question": "Cats?"}, headers={"accept": "application/x-ndjson"})
+
+    lines = [json.loads(line) for answer in (stream, snapshot, failed) for line in answer.text.splitlines()]
+    assert {line["event"] for line in lines} == {"run", "status", "source", "message", "citation", "done", "failed"}
+    for line in lines:
+        assert StreamEvent.model_validate(line, strict=True).model_dump() == line
+
+
+def test_openapi_describes_what_its_references_name(server: LiveServer) -> None:
+    text = server.http.get("/openapi.json").text
+    schemas = json.loads(text)["components"]["schemas"]
+
+    assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= set(schemas)
+    assert {"StreamEvent", "UploadEvent", "TurnBody", "ErrorBody"} <= set(schemas)
+    assert "HTTPValidationError" not in schemas
 
 
 def test_openapi_names_every_form_of_a_stream(server: LiveServer) -> None:

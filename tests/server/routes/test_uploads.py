@@ -9,6 +9,7 @@ import pytest
 from graph.library import Library
 from graph.retrieval.writer import open_writer
 from graph.settings import Settings
+from server.uploads import UploadEvent
 from tests.server.conftest import LiveServer
 
 
@@ -25,6 +26,8 @@ def upload(server: LiveServer, name: str, content: bytes, **headers: str) -> htt
 def events(answer: httpx2.Response) -> list[tuple[str, dict[str, Any]]]:
     assert answer.status_code == 200, answer.text
     lines = [json.loads(line) for line in answer.text.splitlines()]
+    for line in lines:
+        assert UploadEvent.model_validate(line).model_dump(mode="json") == line
     return [(line["event"], line["data"]) for line in lines]
 
 
