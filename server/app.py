@@ -12,7 +12,7 @@ from server.conductor import Graph
 from server.errors import RESPONSES, install_error_handlers
 from server.logs import RequestLog
 from server.record import CONTRACT_VERSION
-from server.routes import chat, health, library, metrics, page, runs, sources, threads
+from server.routes import chat, health, library, messages, metrics, page, runs, sources, threads
 from server.runs import open_runs
 from server.schema import DescribedApp
 from server.state import AppState, Backend
@@ -34,7 +34,7 @@ def build_app(opening: Callable[[], AbstractAsyncContextManager[AppState]]) -> F
         title="citestream", version=f"v{CONTRACT_VERSION}", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     install_error_handlers(app)
-    for module in (chat, runs, threads, sources, library, health, metrics):
+    for module in (chat, runs, threads, messages, sources, library, health, metrics):
         app.include_router(module.router, responses=RESPONSES)
     app.router.routes.extend(page.build_page_routes(page.STATIC))
     app.add_middleware(BodyLimit)

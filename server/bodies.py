@@ -12,12 +12,15 @@ from graph.pages import Box
 from graph.state.channels import Outcome, Usage
 from graph.state.evidence import Grounding
 from server.events import Failure, Timings
-from server.record import Record, RunStatus
+from server.record import Feedback, Record, RunStatus
 from server.threads import Thread
 
 
 class TurnBody(BaseModel):
-    """A question of a thread and what was answered; `error` is there when it failed."""
+    """A question of a thread and what was answered.
+
+    `error` is there when it failed, `feedback` when a person has given any.
+    """
 
     run_id: str
     message_id: str
@@ -32,6 +35,7 @@ class TurnBody(BaseModel):
     timings: Timings | None
     created_at: datetime
     error: Failure | None = None
+    feedback: Feedback | None = None
 
 
 class RunBody(TurnBody):
@@ -208,4 +212,5 @@ def _turn(record: Record) -> dict[str, Any]:
         "timings": record.timings,
         "created_at": record.created_at,
     }
-    return turn if record.error is None else {**turn, "error": record.error}
+    optional = {"error": record.error, "feedback": record.feedback}
+    return turn | {name: value for name, value in optional.items() if value is not None}

@@ -84,6 +84,9 @@ turns = Table(
     Column("created_at", String, nullable=False),
     Column("worker", String),
     Column("replaces", Integer),
+    Column("feedback_score", Integer),
+    Column("feedback_comment", Text),
+    Column("feedback_at", String),
     UniqueConstraint("owner", "run_id", name="turns_run"),
     Index("turns_of_thread", "thread_id", "position"),
     Index(
@@ -92,7 +95,8 @@ turns = Table(
     sqlite_autoincrement=True,
 )
 """Times are ISO 8601 in UTC with microseconds, so that they sort as text. `worker` is the server process that answers;
-`replaces` the position of the turn that this one takes the place of, with all that followed it."""
+`replaces` the position of the turn that this one takes the place of, with all that followed it. Feedback stands with
+the turn, as it says nothing without the answer that it is about, and leaves with it when that is replaced or erased."""
 workers = Table(
     "workers",
     metadata,

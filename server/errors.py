@@ -167,12 +167,12 @@ class RunConflict(CitestreamError):
 
 
 class MessageNotFound(CitestreamError):
-    """A turn that is to be replaced is not in the thread."""
+    """No turn has this message, or not in the thread that was named."""
 
     code = "message_not_found"
 
     def __init__(self, message_id: str) -> None:
-        super().__init__(f"the thread has no message {message_id[:80]!r}. Read the thread again for what it holds now.")
+        super().__init__(f"there is no message {message_id[:80]!r} here. Read the thread again for what it holds now.")
 
 
 class ThreadBusy(CitestreamError):

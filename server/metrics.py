@@ -22,6 +22,9 @@ LEAKED_RUNS = Gauge(
 )
 DROPPED_READERS = Counter("citestream_dropped_readers", "Connections that read too slowly and were closed.")
 ENDED_RUNS = Counter("citestream_ended_runs", "Runs that ended, by their status.", ["status"])
+FEEDBACK = Counter(
+    "citestream_feedback", "Scores given to answers; one that is changed counts again, one taken back stays.", ["score"]
+)
 CANCEL_SECONDS = Histogram(
     "citestream_cancel_seconds",
     "From asking a run to stop until its task has ended.",

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from typing_extensions import TypedDict
+
 from graph.events import Source, Status
 from graph.state.channels import Outcome, Usage
 from graph.state.evidence import Citation, Grounding
@@ -14,6 +16,14 @@ CONTRACT_VERSION = 1
 RUNNING = "running"
 
 RunStatus = Literal["running", "completed", "stopped", "abstained", "incomplete", "failed"]
+Score = Literal[1, -1]
+
+
+class Feedback(TypedDict):
+    """What a person thinks of an answer."""
+
+    score: Score
+    comment: str | None
 
 
 @dataclass
@@ -39,6 +49,7 @@ class Record:
     usage: Usage | None = None
     timings: Timings | None = None
     error: Failure | None = None
+    feedback: Feedback | None = None
     last_event: int = 0
     """Number of the newest event that was added."""
 

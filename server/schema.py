@@ -15,10 +15,10 @@ class DescribedApp(FastAPI):
     """An app whose OpenAPI document holds the types of all events."""
 
     def openapi(self) -> dict[str, Any]:
-        """The document of `/openapi.json`."""
-        document = super().openapi()
-        document["components"]["schemas"].update(_event_schemas())
-        return document
+        """The document of `/openapi.json`, which FastAPI keeps once it is made."""
+        if self.openapi_schema is None:
+            super().openapi()["components"]["schemas"].update(_event_schemas())
+        return super().openapi()
 
 
 def event_reference(union: str) -> dict[str, Any]:

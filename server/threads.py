@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from server.database import threads, turns, workers
 from server.errors import DatabaseUnavailable, InvalidRequest, MessageNotFound, ThreadBusy, ThreadNotFound
 from server.events import Failure
-from server.record import RUNNING, Record, now
+from server.record import RUNNING, Feedback, Record, now
 
 log = structlog.get_logger(__name__)
 
@@ -177,6 +177,27 @@ class Threads:
             rows = await connection.execute(self._turns(thread_id).order_by(turns.c.position))
             return [_record(row) for row in rows]
 
+    async def give_feedback(self, message_id: str, feedback: Feedback) -> bool:
+        """Keep what a person thinks of an answer; whether its score is a new one. Raises MessageNotFound."""
+        score, comment = feedback["score"], feedback["comment"]
+        given = self._answer(message_id).values(
+            feedback_score=score, feedback_comment=comment, feedback_at=_text(now())
+        )
+        async with self._writing() as connection:
+            rescored = given.where(turns.c.feedback_score.is_distinct_from(score))
+            if (await connection.execute(rescored)).rowcount:
+                return True
+            if (await connection.execute(given)).rowcount == 0:
+                raise MessageNotFound(message_id)
+            return False
+
+    async def take_feedback_back(self, message_id: str) -> None:
+        """Erase what a person thought of an answer, if it was kept. Raises MessageNotFound."""
+        none = self._answer(message_id).values(feedback_score=None, feedback_comment=None, feedback_at=None)
+        async with self._writing() as connection:
+            if (await connection.execute(none)).rowcount == 0:
+                raise MessageNotFound(message_id)
+
     async def running(self, thread_id: str) -> list[str]:
         """Run ids of the turns of a thread that have not ended."""
         query = self._turns(thread_id, turns.c.run_id).where(turns.c.status == RUNNING)
@@ -283,6 +304,9 @@ class Threads:
     def _update(self, thread_id: str | None) -> Any:
         return update(threads).where(threads.c.owner == self.owner, threads.c.id == thread_id)
 
+    def _answer(self, message_id: str) -> Any:
+        return update(turns).where(turns.c.owner == self.owner, turns.c.message_id == message_id)
+
     def _in_thread(self, thread_id: str | None) -> ColumnElement[bool]:
         return (turns.c.owner == self.owner) & (turns.c.thread_id == thread_id)
 
@@ -347,7 +371,9 @@ def _thread(row: Row[Any]) -> Thread:
 
 def _record(row: Row[Any]) -> Record:
     fields = {name: getattr(row, name) for name in _ASKED + _OUTCOME}
-    return Record(**fields, created_at=datetime.fromisoformat(row.created_at))
+    score = row.feedback_score
+    feedback: Feedback | None = None if score is None else {"score": score, "comment": row.feedback_comment}
+    return Record(**fields, created_at=datetime.fromisoformat(row.created_at), feedback=feedback)
 
 
 def _cursor(row: Row[Any]) -> str:

@@ -84,6 +84,7 @@ async def test_a_first_version_s_conversations_are_kept(tmp_path: Path) -> None:
         failed = await threads.fail_orphans({"code": "server_restart", "message": "gone", "retryable": True})
         assert failed == ["run-2"]
         assert (await threads.history("t")).turns == ((1, "Q?", "They sleep."),)
+        assert await threads.give_feedback("m1", {"score": 1, "comment": None})
 
 
 async def test_connections_wait_for_locks_and_keep_foreign_keys(tmp_path: Path) -> None:

@@ -143,6 +143,60 @@ async def test_a_turn_that_failed_replaces_nothing(engine: AsyncEngine) -> None:
     assert await answers(threads) == ["Answer 1.", ""]
 
 
+async def test_feedback_is_kept_with_its_turn_once_and_a_second_one_replaces_it(engine: AsyncEngine) -> None:
+    threads = Threads(engine)
+    await store(threads, 1)
+    await store(threads, 2)
+    assert await threads.give_feedback("message-1", {"score": -1, "comment": "Too short \u2028 é"})
+    assert [turn.feedback for turn in await threads.turns("thread")] == [
+        {"score": -1, "comment": "Too short \u2028 é"},
+        None,
+    ]
+
+    assert not await threads.give_feedback("message-1", {"score": -1, "comment": None})
+    assert await threads.give_feedback("message-1", {"score": 1, "comment": None})
+    found = await threads.turn("run-1")
+    assert found is not None
+    assert found.feedback == {"score": 1, "comment": None}
+
+
+async def test_feedback_that_is_taken_back_is_erased(engine: AsyncEngine) -> None:
+    threads = Threads(engine)
+    await store(threads, 1)
+    await threads.give_feedback("message-1", {"score": -1, "comment": "private"})
+    for _ in range(2):
+        await threads.take_feedback_back("message-1")
+    assert [turn.feedback for turn in await threads.turns("thread")] == [None]
+    async with engine.connect() as connection:
+        row = (await connection.exec_driver_sql("select feedback_comment, feedback_at from turns")).one()
+    assert tuple(row) == (None, None)
+
+
+async def test_feedback_given_while_the_answer_is_written_outlives_its_end(engine: AsyncEngine) -> None:
+    threads = Threads(engine)
+    await threads.begin_turn(record(), WORKER, new_thread=True)
+    await threads.give_feedback("message-1", {"score": 1, "comment": None})
+    await threads.end_turn(ended(), WORKER)
+    (turn,) = await threads.turns("thread")
+    assert (turn.status, turn.feedback) == ("completed", {"score": 1, "comment": None})
+
+
+async def test_feedback_leaves_with_a_turn_that_is_replaced_or_erased(engine: AsyncEngine) -> None:
+    threads = Threads(engine)
+    await store(threads, 1)
+    await threads.give_feedback("message-1", {"score": -1, "comment": "wrong"})
+    await store(threads, 2, replaces="message-1")
+    assert [turn.feedback for turn in await threads.turns("thread")] == [None]
+    for gone in (threads.give_feedback("message-1", {"score": 1, "comment": None}), threads.take_feedback_back("nope")):
+        with pytest.raises(MessageNotFound):
+            await gone
+
+    await threads.give_feedback("message-2", {"score": 1, "comment": None})
+    await threads.delete("thread")
+    with pytest.raises(MessageNotFound):
+        await threads.take_feedback_back("message-2")
+
+
 async def test_a_turn_of_a_deleted_thread_cannot_be_stored(engine: AsyncEngine) -> None:
     threads = Threads(engine)
     await threads.begin_turn(record(1), WORKER, new_thread=True)
@@ -182,7 +236,14 @@ async def test_threads_of_another_owner_are_not_found(engine: AsyncEngine) -> No
     for call in (theirs.thread("thread"), theirs.rename("thread", "x"), theirs.delete("thread")):
         with pytest.raises(ThreadNotFound):
             await call
+    for call_for in (
+        theirs.give_feedback("message-1", {"score": 1, "comment": None}),
+        theirs.take_feedback_back("message-1"),
+    ):
+        with pytest.raises(MessageNotFound):
+            await call_for
     assert (await mine.thread("thread")).title == "Question 1?"
+    assert (await mine.turns("thread"))[0].feedback is None
 
 
 async def test_a_database_that_has_gone_is_told_by_its_code(conversations: Settings) -> None:
