@@ -66,5 +66,5 @@ class Citation(TypedDict):
     quote: str
     verified: Verdict
     support: float
-    """0..1; what the number means is said in `graph/verification.py`."""
+    """0..1: how much of the sentence the quote holds (docs/answers.md)."""
     origin: Literal["claimed", "found"]

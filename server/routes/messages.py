@@ -13,6 +13,9 @@ from server.state import App
 router = APIRouter(prefix="/v1/messages", tags=["messages"])
 
 MAX_COMMENT_CHARS = 2_000
+Comment = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=MAX_COMMENT_CHARS), AfterValidator(storable)
+]
 MessageId = Annotated[str, AfterValidator(storable)]
 
 
@@ -22,14 +25,9 @@ class GiveFeedback(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     score: Score = Field(description="1 for a good answer, -1 for a bad one.")
-    comment: (
-        Annotated[
-            str,
-            StringConstraints(strip_whitespace=True, max_length=MAX_COMMENT_CHARS),
-            AfterValidator(storable),
-        ]
-        | None
-    ) = Field(default=None, description="Of at most 2,000 characters; an empty one is none.")
+    comment: Comment | None = Field(
+        default=None, description=f"Of at most {MAX_COMMENT_CHARS:,} characters; an empty one is none."
+    )
 
 
 @router.post("/{message_id}/feedback")
