@@ -1,6 +1,6 @@
 """Ingest: what it costs beside the embedder, against the ways of the tutorials, in one run with the same vectors.
 
-Usage: python -m bench.ingest FOLDER [--langchain PYTHON] [--llamaindex PYTHON] [--rounds N]
+Usage: python -m bench.ingest FOLDER [--langchain PYTHON] [--llamaindex PYTHON] [--rounds N] [--copies N] [--minilm]
 """
 
 import argparse
@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench.ingesting.common import files_of
+
 HERE = Path(__file__).parent
 MEASURES = ("wall_s", "cpu_s", "rss_mb", "chunks", "disk_mb")
 
@@ -22,9 +24,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--langchain", help="a Python that has what bench/ingesting/langchain_.py needs")
     parser.add_argument("--llamaindex", help="a Python that has what bench/ingesting/llamaindex_.py needs")
-    parser.add_argument("--chars", type=int, default=500, help="LangChain's chunk size, for as many chunks")
-    parser.add_argument("--tokens", type=int, default=165, help="LlamaIndex' chunk size, for as many chunks")
+    parser.add_argument("--chars", type=int, default=360, help="LangChain's chunk size, for as many chunks")
+    parser.add_argument("--tokens", type=int, default=250, help="LlamaIndex' chunk size, for as many chunks")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument(
+        "--copies", type=int, default=1, help="take in so many copies of the folder, each a little other"
+    )
+    parser.add_argument("--minilm", action="store_true", help="also with the real embedder, which takes minutes")
     arguments = parser.parse_args()
     contestants: dict[str, list[str]] = {"citestream": [sys.executable, "-m", "bench.ingesting.citestream_"]}
     if arguments.langchain:
@@ -33,10 +39,12 @@ def main() -> None:
         contestants["LlamaIndex"] = [arguments.llamaindex, str(HERE / "ingesting/llamaindex_.py")]
     sizes = {"LangChain": [str(arguments.chars)], "LlamaIndex": [str(arguments.tokens)]}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
-    for _ in range(arguments.rounds):
-        for name, command in contestants.items():
-            with tempfile.TemporaryDirectory() as data:
-                found[name].append(measured([*command, str(arguments.folder), f"{data}/data", *sizes.get(name, [])]))
+    with tempfile.TemporaryDirectory() as files:
+        folder = arguments.folder if arguments.copies == 1 else copied(arguments.folder, Path(files), arguments.copies)
+        for _ in range(arguments.rounds):
+            for name, command in contestants.items():
+                with tempfile.TemporaryDirectory() as data:
+                    found[name].append(measured([*command, str(folder), f"{data}/data", *sizes.get(name, [])]))
     print(f"| | {' | '.join(MEASURES)} | again: wall_s | cpu_s |\n|{'---|' * (len(MEASURES) + 3)}")
     for name, results in found.items():
         first = [median(results, "first", measure) for measure in MEASURES]
@@ -47,6 +55,24 @@ def main() -> None:
         if name != "citestream":
             ratios = {m: median(ours, "first", m) / median(results, "first", m) for m in MEASURES}
             print(f"citestream / {name}: " + ", ".join(f"{m} {ratio:.2f}" for m, ratio in ratios.items()))
+    if arguments.minilm:
+        with tempfile.TemporaryDirectory() as data:
+            real = measured([*contestants["citestream"], str(arguments.folder), f"{data}/data", "minilm"])["first"]
+        share = real["embedding_s"] / real["wall_s"]
+        print(
+            f"with MiniLM: {real['chunks'] / real['wall_s']:.1f} chunks a second, {share:.0%} of the time in the embedder"
+        )
+
+
+def copied(folder: Path, target: Path, copies: int) -> Path:
+    """Files of text out of a folder, `copies` times, each copy with a last line of its own."""
+    for number in range(copies):
+        for file in files_of(folder):
+            copy = target / str(number) / file.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            end = b"" if file.suffix == ".pdf" else f"\n\nCopy {number}.\n".encode()
+            copy.write_bytes(file.read_bytes() + end)
+    return target
 
 
 def measured(command: list[str]) -> dict[str, Any]:

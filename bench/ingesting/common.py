@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+STARTED = time.perf_counter()
+"""This module is the first that a contestant imports."""
 DIMENSIONS = 384
 SUFFIXES = (".pdf", ".html", ".md", ".txt")
 
@@ -45,10 +47,14 @@ def files_of(folder: Path) -> list[Path]:
 
 
 class Run:
-    """Wall and processor time of this process and its children, without the embedder's, and peak memory."""
+    """Wall and processor time of this process and its children, without the embedder's, and peak memory.
 
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), _cpu()
+    The first run counts from the start of the process: what is imported when is a contestant's own affair.
+    """
+
+    def __init__(self, *, first: bool) -> None:
+        self._wall = STARTED if first else time.perf_counter()
+        self._cpu = 0.0 if first else _cpu()
         self._embedder = FakeEmbeddings.spent_s
 
     def result(self, chunks: int, data_dir: Path) -> dict[str, float]:

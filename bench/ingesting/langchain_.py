@@ -37,7 +37,7 @@ def main() -> None:
     records = SQLRecordManager("bench", db_url=f"sqlite:///{data_dir}/records.db")
     records.create_schema()
     for name in ("first", "again"):
-        run = Run()
+        run = Run(first=name == "first")
         documents = [document for path in files_of(folder) for document in load(path)]
         chunks = splitter.split_documents(documents)
         if name == "first":

@@ -35,7 +35,7 @@ class Fake(BaseEmbedding):
 def main() -> None:
     """Load, split, embed and store."""
     folder, data_dir, size = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    run = Run()
+    run = Run(first=True)
     documents = SimpleDirectoryReader(input_files=[str(path) for path in files_of(folder)]).load_data()
     collection = chromadb.PersistentClient(str(data_dir)).create_collection("bench")
     storage = StorageContext.from_defaults(vector_store=ChromaVectorStore(chroma_collection=collection))

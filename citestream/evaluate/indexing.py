@@ -37,4 +37,5 @@ def _version(row: Row) -> NewVersion:
         loader=f"{loaded.format}/{LOADER_VERSION}",
         text=loaded.text,
         chunks=chunk(loaded),
+        blocks=loaded.blocks,
     )

@@ -114,7 +114,10 @@ class Embedders:
         if not texts:
             return np.zeros((0, 0), np.float32)
         try:
-            vectors = np.asarray(self.named(name).embed_documents(texts), np.float32)
+            model = self.named(name)
+            # MiniLM has arrays already.
+            made = model.embed(texts) if isinstance(model, MiniLM) else model.embed_documents(texts)
+            vectors = np.asarray(made, np.float32)
         except CitestreamError:
             raise
         except Exception as exc:  # every provider has its own errors; their text stays here

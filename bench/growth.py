@@ -1,0 +1,185 @@
+"""How ingest grows with what there is: cost of a chunk, memory, disk, and searches before, during and after.
+
+Usage: python -m bench.growth SETS [--steps N …] [--plot FILE]
+
+Files of public texts are taken in by the ingest command until there are so many chunks as each step says. Vectors are
+those of `bench.retrieval`, so what is counted is everything but the embedding. All along another process asks five
+questions a second.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count, cycle, islice
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from bench.plot import plot
+from bench.quality.sets import lines
+from bench.retrieval import ASKED, CORPORA, embedded_as_words, word_vector
+from citestream.cli import app
+from citestream.evaluate.questions import read_rows
+from graph.library import Library
+from graph.limits import DEFAULT_COLLECTION
+from graph.retrieval.embeddings import Embedders, MiniLM
+from graph.retrieval.hybrid import Retriever
+from graph.retrieval.index import DenseIndex
+from graph.retrieval.lexical import LexicalIndex
+from graph.retrieval.query import history_query
+from graph.settings import Settings
+
+STEPS = (1_000, 3_000, 10_000, 30_000, 100_000)
+PASSAGES = 20
+"""Texts in a file."""
+RATE = 5.0
+REST_S = 20.0
+"""How long is asked while nothing is written."""
+
+
+def main() -> None:
+    """Take in step by step, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sets", type=Path)
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.read:
+        read(arguments.sets, arguments.read)
+        return
+    with tempfile.TemporaryDirectory() as folder, patch.object(MiniLM, "embed", word_vectors):
+        rows = grow(arguments.sets, Path(folder), arguments.steps)
+    names = ("chunks", "ms CPU a chunk", "ms a chunk", "peak MB", "KB on disk a chunk", "p95 before", "during", "after")
+    print(f"| {' | '.join(names)} | again s |\n|{'---|' * (len(names) + 1)}")
+    for row in rows:
+        print(f"| {row[0]:,.0f} | {' | '.join(f'{value:.2f}' for value in row[1:])} |")
+    if arguments.plot:
+        series = {
+            "CPU of a new chunk": [(row[0], row[1]) for row in rows],
+            "a search, while nothing is written (p95)": [(row[0], row[7]) for row in rows],
+        }
+        plot(arguments.plot, "Ingest and search by the size of the collection", "chunks", "ms", series)
+
+
+def grow(sets: Path, folder: Path, steps: Sequence[int]) -> list[tuple[float, ...]]:
+    """A row of the table for each step."""
+    data_dir, files = folder / "data", files_of(sets, folder / "files")
+    rows: list[tuple[float, ...]] = []
+    ingest(data_dir, [next(files)])  # the reader wants something to read
+    with reading(sets, data_dir, folder / "asked.jsonl") as asked:
+        for step in steps:
+            before = rest(asked)
+            began, cpu, had = time.monotonic(), cpu_s(), chunks_in(data_dir)
+            while (held := chunks_in(data_dir)) < step:
+                wanted = max(1, (step - held) // PASSAGES // 4)
+                ingest(data_dir, list(islice(files, wanted)))
+            wall, spent, new = time.monotonic() - began, cpu_s() - cpu, chunks_in(data_dir) - had
+            during = p95(asked, began, time.monotonic())
+            after = rest(asked)
+            again = time.monotonic()
+            ingest(data_dir, [folder / "files"])
+            again = time.monotonic() - again
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            size = sum(path.stat().st_size for path in data_dir.rglob("*") if path.is_file())
+            held = chunks_in(data_dir)
+            rows.append(
+                (held, 1000 * spent / new, 1000 * wall / new, peak, size / held / 1024, before, during, after, again)
+            )
+            print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def files_of(sets: Path, folder: Path) -> Iterator[Path]:
+    """Files of Markdown, each with some texts; over again under other names when the texts are used up."""
+    folder.mkdir()
+    texts = [row for name in CORPORA for row in read_rows(sets / f"corpora/{name}.parquet")]
+    endless = cycle(texts)
+    for number in count():
+        file = folder / f"{number:06}.md"
+        parts = [f"## {row.title or row.id} {number}\n\n{row.text}" for row in islice(endless, PASSAGES)]
+        file.write_text(f"# Collected texts {number}\n\n" + "\n\n".join(parts), encoding="utf-8")
+        yield file
+
+
+def ingest(data_dir: Path, paths: Sequence[Path]) -> None:
+    """Run the command."""
+    done = CliRunner().invoke(app, ["ingest", *map(str, paths), "--data-dir", str(data_dir)])
+    assert done.exit_code == 0, done.output
+
+
+def chunks_in(data_dir: Path) -> int:
+    """Live ones."""
+    library = Library.open(data_dir)
+    try:
+        return sum(held.chunks for held in library.collections())
+    finally:
+        library.close()
+
+
+def cpu_s() -> float:
+    """Of this process and the parsers that have ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def word_vectors(_: MiniLM, texts: list[str]) -> NDArray[np.float32]:
+    """In place of MiniLM's."""
+    return np.asarray([word_vector(text) for text in texts])
+
+
+@contextmanager
+def reading(sets: Path, data_dir: Path, asked: Path) -> Iterator[Path]:
+    """Another process that asks, and notes when and how long each took."""
+    command = [sys.executable, "-m", "bench.growth", str(sets), "--read", str(data_dir)]
+    with asked.open("wb") as out, subprocess.Popen(command, stdout=out) as reader:
+        try:
+            yield asked
+        finally:
+            reader.terminate()
+
+
+def rest(asked: Path) -> float:
+    """The p95 of questions while nothing happens."""
+    time.sleep(3)  # until the last view is in place
+    began = time.monotonic()
+    time.sleep(REST_S)
+    return p95(asked, began, time.monotonic())
+
+
+def p95(asked: Path, began: float, ended: float) -> float:
+    """Milliseconds, of the questions that were asked in between."""
+    taken = [ms for at, ms in map(json.loads, asked.read_text().splitlines()) if began <= at <= ended]
+    return statistics.quantiles(taken, n=20)[-1] if len(taken) > 1 else float("nan")
+
+
+def read(sets: Path, data_dir: Path) -> None:
+    """Ask five questions a second, as a server would search for them, until this process is ended."""
+    questions = cycle([row["question"] for name in ASKED for row in lines(sets / f"open/{name}.jsonl")])
+    settings = Settings.load(data_dir=data_dir)
+    with patch.object(MiniLM, "embed", embedded_as_words), suppress(KeyboardInterrupt):
+        retriever = Retriever(
+            Library.open(data_dir), lambda: DenseIndex(settings), lambda: LexicalIndex(data_dir), Embedders(settings)
+        )
+        retriever.warm()
+        for question in questions:
+            began = time.monotonic()
+            found = retriever.search(history_query(question, []), [DEFAULT_COLLECTION], k=5, where={})
+            assert found.passages, question
+            print(json.dumps([began, 1000 * (time.monotonic() - began)]), flush=True)
+            time.sleep(max(0.0, began + 1 / RATE - time.monotonic()))
+
+
+if __name__ == "__main__":
+    main()
