@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 
-import httpx
+import httpx2
 
 from tests.acceptance.recorder import ACCEPTANCE, Measured, many
 from tests.e2e.conftest import COMMAND, ROOT
@@ -22,7 +22,7 @@ async def test_questions_are_answered_while_the_index_is_rebuilt(start: Start, m
             run(server, "ingest", str(ROOT / "docs"))
         rebuilding = asyncio.create_task(rebuild_often(server))
         asked: list[asyncio.Task[dict[str, object]]] = []
-        async with httpx.AsyncClient(base_url=server.address, timeout=60) as client:
+        async with httpx2.AsyncClient(base_url=server.address, timeout=60) as client:
             while not rebuilding.done():
                 asked.append(asyncio.create_task(ask(client, QUESTIONS[len(asked) % len(QUESTIONS)])))
                 await asyncio.sleep(1 / RATE)
@@ -33,7 +33,7 @@ async def test_questions_are_answered_while_the_index_is_rebuilt(start: Start, m
     measured.note(rebuilds=many(2, 30))
 
 
-async def ask(client: httpx.AsyncClient, question: str) -> dict[str, object]:
+async def ask(client: httpx2.AsyncClient, question: str) -> dict[str, object]:
     response = await client.post("/v1/chat", json={"question": question, "history": []})
     assert response.status_code == 200, response.text
     answer: dict[str, object] = response.json()

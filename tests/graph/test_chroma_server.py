@@ -77,8 +77,17 @@ async def test_documents_are_written_found_replaced_and_erased_in_a_server(
         while ask("How do I archive my relational data store?")[0] != "Files are relational archives.":
             assert time.monotonic() < deadline
             await anyio.sleep(0.05)
-        collection = resources.library.collection("default").id
+        before = resources.library.collection("default").index
+        with open_writer(settings) as writer:
+            list(
+                writer.rebuild(
+                    writer.library.collection("default"), chunker="test/1", cut=lambda version: version.chunks
+                )
+            )
+        assert ask("How do I archive my relational data store?")[0] == "Files are relational archives."
+        collection = resources.library.collection("default").index
     assert found.is_good
+    assert before not in {stored.name for stored in _SERVERS[address].list_collections()}
     stored = _SERVERS[address].get_collection(collection, embedding_function=None).get()
     assert len(stored["ids"]) == 2
     assert any(stored["documents"] or []) == texts
