@@ -35,8 +35,6 @@ from graph.library import Library
 from graph.limits import DEFAULT_COLLECTION
 from graph.retrieval.embeddings import Embedders, MiniLM
 from graph.retrieval.hybrid import Retriever
-from graph.retrieval.index import DenseIndex
-from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.query import history_query
 from graph.settings import Settings
 
@@ -169,9 +167,7 @@ def read(sets: Path, data_dir: Path) -> None:
     questions = cycle([row["question"] for name in ASKED for row in lines(sets / f"open/{name}.jsonl")])
     settings = Settings.load(data_dir=data_dir)
     with patch.object(MiniLM, "embed", embedded_as_words), suppress(KeyboardInterrupt):
-        retriever = Retriever(
-            Library.open(data_dir), lambda: DenseIndex(settings), lambda: LexicalIndex(data_dir), Embedders(settings)
-        )
+        retriever = Retriever(settings, Library.open(data_dir), Embedders(settings))
         retriever.warm()
         for question in questions:
             began = time.monotonic()

@@ -13,8 +13,6 @@ from graph.models import is_language_model, open_chat_model
 from graph.prompts import Prompts
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.hybrid import Retriever
-from graph.retrieval.index import DenseIndex
-from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.reranking import open_reranker
 from graph.settings import Settings
 from graph.summary import Summarizer
@@ -72,11 +70,5 @@ def _open(settings: Settings) -> Resources:
     embedders = Embedders(settings)
     model = open_chat_model(settings, embedders.named(settings.embedding))
     library = Library.open(settings.data_dir)
-    retriever = Retriever(
-        library,
-        lambda: DenseIndex(settings),
-        lambda: LexicalIndex(settings.data_dir),
-        embedders,
-        open_reranker(settings),
-    )
+    retriever = Retriever(settings, library, embedders, open_reranker(settings))
     return Resources(settings, library, retriever, model, prompts, anyio.CapacityLimiter(SEARCH_THREADS))

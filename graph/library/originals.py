@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -13,31 +13,27 @@ KEPT_FORMATS = ("pdf",)
 
 def keep(data_dir: Path, sha256: str, file: Path) -> None:
     """Keep a copy of a file, unless it is there, or the file is no longer what it was."""
+    with suppress(FileNotFoundError):
+        _keep(data_dir, sha256, lambda copy: shutil.copyfile(file, copy))
+
+
+def keep_bytes(data_dir: Path, sha256: str, data: bytes) -> None:
+    """Keep a file that is in memory, if it has that hash."""
+    _keep(data_dir, sha256, lambda copy: copy.write_bytes(data))
+
+
+def _keep(data_dir: Path, sha256: str, write: Callable[[Path], object]) -> None:
+    """Put a file in place as a whole, if what is written has the hash."""
     kept = path_of(data_dir, sha256)
     if kept.exists():
         return
     kept.parent.mkdir(parents=True, exist_ok=True)
     copy = kept.with_suffix(f".{uuid4().hex}")
     try:
-        with suppress(FileNotFoundError):
-            shutil.copyfile(file, copy)
-            with copy.open("rb") as opened:
-                if hashlib.file_digest(opened, "sha256").hexdigest() == sha256:
-                    copy.replace(kept)
-    finally:
-        copy.unlink(missing_ok=True)
-
-
-def keep_bytes(data_dir: Path, sha256: str, data: bytes) -> None:
-    """Keep a file that is in memory, if it has that hash."""
-    kept = path_of(data_dir, sha256)
-    if kept.exists() or hashlib.sha256(data).hexdigest() != sha256:
-        return
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    copy = kept.with_suffix(f".{uuid4().hex}")
-    try:
-        copy.write_bytes(data)
-        copy.replace(kept)
+        write(copy)
+        with copy.open("rb") as opened:
+            if hashlib.file_digest(opened, "sha256").hexdigest() == sha256:
+                copy.replace(kept)
     finally:
         copy.unlink(missing_ok=True)
 

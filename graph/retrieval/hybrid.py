@@ -1,6 +1,6 @@
 """Hybrid retrieval: what words and meaning find, resolved in the library, ranked, and made into passages."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +10,13 @@ from graph.errors import IndexMismatch, SettingsError
 from graph.library import Collection, Library, LiveChunk
 from graph.retrieval import topics
 from graph.retrieval.embeddings import Embedders, reads_english_only
-from graph.retrieval.index import DenseIndex
-from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.passages import to_passages, widen
 from graph.retrieval.ranking import Hit, rank
 from graph.retrieval.reranking import Reranker
 from graph.retrieval.sufficiency import Sufficiency, judge
 from graph.retrieval.topics import Topics
 from graph.retrieval.view import View, Views
+from graph.settings import Settings
 from graph.state.evidence import Passage, SearchQuery
 from graph.terms import is_cjk
 
@@ -45,14 +44,13 @@ class Retriever:
 
     def __init__(
         self,
+        settings: Settings,
         library: Library,
-        open_dense: Callable[[], DenseIndex],
-        open_lexical: Callable[[], LexicalIndex],
         embedders: Embedders,
         reranker: Reranker | None = None,
     ) -> None:
         self._library = library
-        self._views = Views(library, open_dense, open_lexical, embedders)
+        self._views = Views(settings, library, embedders)
         self._embedders = embedders
         self._reranker = reranker
 

@@ -7,7 +7,7 @@ before, and put in its place.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -20,6 +20,7 @@ from graph.retrieval.embeddings import Embedders
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.presence import KEEP_S, be_present, use_index
+from graph.settings import Settings
 
 POLL_S = 0.25
 """How often a followed library is asked for its generation: one short query."""
@@ -83,15 +84,13 @@ class Views:
 
     def __init__(
         self,
+        settings: Settings,
         library: Library,
-        open_dense: Callable[[], DenseIndex],
-        open_lexical: Callable[[], LexicalIndex],
         embedders: Embedders,
     ) -> None:
         self._library = library
         self._embedders = embedders
-        self._open_dense = open_dense
-        self._open_lexical = open_lexical
+        self._settings = settings
         self._lock = threading.Lock()
         self._opening = threading.Lock()
         self._view: View | None = None
@@ -177,7 +176,8 @@ class Views:
             generation = self._library.generation()
             collections, ended = self._library.open_collections(), self._library.ended_chunks()
             data_dir = self._library.data_dir
-            view = View(generation, collections, self._open_dense(), self._open_lexical(), ended, data_dir)
+            dense, lexical = DenseIndex(self._settings), LexicalIndex(data_dir)
+            view = View(generation, collections, dense, lexical, ended, data_dir)
             if self._library.generation() != generation and attempt < ATTEMPTS:
                 # An index that ended before the view had it open may be deleted at any moment.
                 view.close()

@@ -3,8 +3,10 @@
 A loader is a pure function of bytes and a file name, so that it can run in another process.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
+from pkgutil import resolve_name
 from typing import Final, Literal
 
 from graph.library import Block
@@ -114,55 +116,8 @@ def format_of(head: bytes, name: str) -> Format | None:
 
 
 def _load(data: bytes, name: str, format: Format | None) -> Loaded:
-    # A parser is imported when the first file of its format comes: together they would delay every command.
-    match format:
-        case "markdown":
-            from ingest.loaders import markdown
-
-            return markdown.load(data, name)
-        case "text":
-            from ingest.loaders import text
-
-            return text.load(data, name)
-        case "html":
-            from ingest.loaders import html
-
-            return html.load(data, name)
-        case "pdf":
-            from ingest.loaders import pdf
-
-            return pdf.load(data, name)
-        case "docx":
-            from ingest.loaders import docx
-
-            return docx.load(data, name)
-        case "pptx":
-            from ingest.loaders import pptx
-
-            return pptx.load(data, name)
-        case "xlsx":
-            from ingest.loaders import xlsx
-
-            return xlsx.load(data, name)
-        case "csv":
-            from ingest.loaders import csv
-
-            return csv.load(data, name)
-        case "epub":
-            from ingest.loaders import epub
-
-            return epub.load(data, name)
-        case "json" | "jsonl":
-            from ingest.loaders import json
-
-            return json.load(data, name, format)
-        case "notebook":
-            from ingest.loaders import notebook
-
-            return notebook.load(data, name)
-        case "code":
-            from ingest.loaders import code
-
-            return code.load(data, name)
-        case None:
-            raise Unreadable("unsupported", "no loader for this kind of file")
+    if format is None:
+        raise Unreadable("unsupported", "no loader for this kind of file")
+    # Its module is imported when the first file of a format comes: together their parsers would delay every command.
+    loader: Callable[[bytes, str], Loaded] = resolve_name(f"{__name__}.{format}:load")
+    return loader(data, name)

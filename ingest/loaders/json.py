@@ -1,11 +1,11 @@
-"""JSON and JSON Lines: every value in a line with the names that lead to it."""
+"""JSON: every value in a line with the names that lead to it."""
 
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from ingest.loaders import Format, Loaded, Unreadable
+from ingest.loaders import Loaded, Unreadable
 from ingest.loaders.encoding import decode
 from ingest.loaders.language import language_of
 from ingest.loaders.pieces import Piece, assemble
@@ -16,21 +16,14 @@ MAX_DEPTH = 200
 DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[\w+/=\s]{64,}")
 
 
-def load(data: bytes, name: str, format: Format) -> Loaded:
-    """Read records as `name.name: value` lines, and say in which item, line or entry of the outermost value they are.
+def load(data: bytes, name: str) -> Loaded:
+    """Read records as `name.name: value` lines, and say in which item or entry of the outermost value they are.
 
     Half a surrogate pair becomes U+FFFD. Raises Unreadable where the syntax is broken.
     """
-    text = decode(data)
-    title = ""
-    if format == "jsonl":
-        pieces = grouped(_lines(text), "line")
-    else:
-        value = parsed(text)
-        title = _title(value)
-        pieces = _pieces(value)
-    canonical, blocks = assemble(pieces)
-    return Loaded(canonical, title or name, language_of(canonical), format, tuple(blocks))
+    value = parsed(decode(data))
+    canonical, blocks = assemble(_pieces(value))
+    return Loaded(canonical, _title(value) or name, language_of(canonical), "json", tuple(blocks))
 
 
 def parsed(text: str) -> Any:
@@ -46,22 +39,13 @@ def shown(text: str) -> str:
     return DATA_URI.sub("[data]", SURROGATE.sub("\ufffd", text)).strip()
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            try:
-                yield number, _record(parsed(line))
-            except Unreadable as exc:
-                raise Unreadable("malformed", f"line {number} is not valid JSON") from exc
-
-
 def _pieces(value: Any) -> Iterator[Piece]:
     if _holds_records(value):
         yield from _items(value, "")
     elif isinstance(value, dict):
         yield from _members(value)
     else:
-        yield Piece("paragraph", _record(value))
+        yield Piece("paragraph", record(value))
 
 
 def _members(value: dict[str, Any]) -> Iterator[Piece]:
@@ -71,7 +55,7 @@ def _members(value: dict[str, Any]) -> Iterator[Piece]:
         if _holds_records(held):
             yield from _items(held, shown_name)
             continue
-        text = _record(held, shown_name)
+        text = record(held, shown_name)
         if len(text) <= BLOCK_CHARS:
             yield Piece("table", text, group=1)
         else:
@@ -79,14 +63,15 @@ def _members(value: dict[str, Any]) -> Iterator[Piece]:
 
 
 def _items(value: list[Any], above: str) -> Iterator[Piece]:
-    return grouped(((number, _record(item)) for number, item in enumerate(value, start=1)), "item", above)
+    return grouped(((number, record(item)) for number, item in enumerate(value, start=1)), "item", above)
 
 
 def _holds_records(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
 
 
-def _record(value: Any, name: str = "") -> str:
+def record(value: Any, name: str = "") -> str:
+    """A value as lines, each with the names that lead to what it holds."""
     return "\n".join(_flat(value, name))
 
 

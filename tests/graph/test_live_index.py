@@ -8,8 +8,6 @@ from pathlib import Path
 from graph.library import Library
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.hybrid import Retriever
-from graph.retrieval.index import DenseIndex
-from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.query import history_query
 from graph.settings import Settings
 from tests.acceptance.recorder import Measured, many
@@ -57,12 +55,7 @@ def write(data_dir: Path, first: int, last: int) -> subprocess.Popen[str]:
 
 
 def open_retriever(settings: Settings) -> Retriever:
-    return Retriever(
-        Library.open(settings.data_dir),
-        lambda: DenseIndex(settings),
-        lambda: LexicalIndex(settings.data_dir),
-        Embedders(settings),
-    )
+    return Retriever(settings, Library.open(settings.data_dir), Embedders(settings))
 
 
 def test_no_search_sees_two_versions_of_a_document_or_none(tmp_path: Path, measured: Measured) -> None:

@@ -13,7 +13,6 @@ from graph.retrieval import chunk_writer, writer
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.index import DenseIndex
-from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.presence import use_index
 from graph.retrieval.query import history_query
 from graph.retrieval.writer import open_writer
@@ -35,7 +34,7 @@ def served(index: Settings, upstream: Upstream) -> Settings:
 def retriever(served: Settings) -> Iterator[Retriever]:
     """What reads the index, with the key for both embeddings."""
     library = Library.open(served.data_dir)
-    opened = Retriever(library, lambda: DenseIndex(served), lambda: LexicalIndex(served.data_dir), Embedders(served))
+    opened = Retriever(served, library, Embedders(served))
     yield opened
     opened.close()
     library.close()

@@ -12,7 +12,6 @@ from graph.errors import CollectionNotFound, IndexLocked, IndexMismatch
 from graph.library import Chunk, Library, LibraryWriter
 from graph.retrieval.embeddings import Embedders, MiniLM
 from graph.retrieval.hybrid import Retriever
-from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.query import history_query
 from graph.retrieval.sufficiency import Sufficiency
@@ -31,9 +30,7 @@ def open_retriever() -> Iterator[Open]:
     def open_one(settings: Settings, embedding: str = "minilm") -> Retriever:
         library = Library.open(settings.data_dir)
         embedders = Embedders(settings.model_copy(update={"embedding": embedding}))
-        opened.append(
-            Retriever(library, lambda: DenseIndex(settings), lambda: LexicalIndex(settings.data_dir), embedders)
-        )
+        opened.append(Retriever(settings, library, embedders))
         return opened[-1]
 
     yield open_one
