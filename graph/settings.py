@@ -69,6 +69,25 @@ class Settings(BaseSettings):
             "citestream needs none of them there; without, Chroma takes a third less time and half the room."
         ),
     )
+    web_private_hosts: str | None = Field(
+        default=None,
+        description=(
+            "Hosts (`wiki.lan`), addresses and networks (`10.1.0.0/16`), with commas between them, that `citestream "
+            "ingest --allow-web` may ask though they are not on the public internet."
+        ),
+    )
+    web_delay_s: float = Field(
+        default=1,
+        ge=0,
+        le=60,
+        description="Seconds between two requests to a site; more where its robots.txt asks for more.",
+    )
+    web_max_pages: int = Field(
+        default=1000,
+        ge=1,
+        le=50_000,
+        description="Pages that a sitemap may list; of one that lists more, none is taken.",
+    )
     reranker: str | None = Field(
         default=None,
         min_length=1,

@@ -32,11 +32,13 @@ from ingest.command import (
     print_json,
 )
 from ingest.terminal import shown
+from ingest.web.command import AllowWeb, check_addresses, split_places, telling
 
 if TYPE_CHECKING:
     from graph.library import KnownDocument
     from graph.settings import Settings
     from ingest.sync import Step
+    from ingest.web.visits import Visit
 
 JOBS = min(2, os.cpu_count() or 1)
 """Reading took 5 of 350 processor seconds for 136 manuals, so that two processes keep ahead of embedding."""
@@ -45,8 +47,8 @@ FEW_REMOVED, REMOVED_SHARE = 5, 0.3
 
 
 def ingest_command(
-    paths: Annotated[
-        list[Path], typer.Argument(exists=True, readable=False, metavar="PATH", help="Files and folders.")
+    places: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="Files, folders, and with --allow-web pages and sitemaps.")
     ],
     collection: CollectionName = DEFAULT_COLLECTION,
     prune: Annotated[bool, typer.Option("--prune", help="Remove documents of these folders that are gone.")] = False,
@@ -54,6 +56,7 @@ def ingest_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on, and follow what changes, until Ctrl-C.")] = False,
     source: Annotated[str | None, typer.Option("--source", help="What a single file is to be called.")] = None,
+    allow_web: AllowWeb = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Processes that read files.")] = JOBS,
     wait: Wait = False,
     as_json: AsJson = False,
@@ -62,19 +65,22 @@ def ingest_command(
     """Index files and folders: text, web pages, PDF, Office documents, e-books, tables, notebooks and code.
 
     Unchanged files are skipped, changed ones replaced. Files that cannot be read are listed; the rest goes on.
-    With --json, a line for each file and one with the summary.
+    With --json, a line for each file and one with the summary. Addresses of pages and sitemaps are taken with
+    --allow-web, from the public internet and from the hosts that CITESTREAM_WEB_PRIVATE_HOSTS names.
 
     Exit codes: 0 good or nothing to do, 2 usage, 3 some files failed, 4 every file failed, 75 another process is
     writing the index, 130 interrupted.
     """
     if watch and dry_run:
         raise typer.BadParameter("a trial does nothing that could be followed.", param_hint="--watch")
+    paths, addresses = split_places(places)
+    check_addresses(addresses, allow_web=allow_web, watch=watch, source=source)
     if source is not None and (len(paths) > 1 or paths[0].is_dir()):
         raise typer.BadParameter("names one file.", param_hint="--source")
     with exit_codes("interrupted; what was published stays"):
         log_to_stderr()
         settings = load_settings(data_dir)
-        ways = Ways(prune, yes, dry_run, source, jobs, WAIT_S if wait or watch else 0)
+        ways = Ways(prune, yes, dry_run, source, jobs, WAIT_S if wait or watch else 0, tuple(addresses))
         code = _ingest_and_tell(settings, paths, collection, ways, as_json)
         if watch:
             for _ in _changes(paths, settings.data_dir.resolve()):
@@ -114,14 +120,17 @@ def _changes(paths: list[Path], leave_out: Path) -> "Iterator[object]":
 def _ingest(settings: "Settings", paths: list[Path], collection: str, ways: "Ways") -> "Generator[Step]":
     from ingest.parsing import Parsers
     from ingest.sync import apply_plan, make_plan, try_plan
+    from ingest.web.plan import plan_pages
 
     with TemporaryDirectory(prefix="citestream-") as spool, Parsers(ways.jobs) as parsers:
+        visits = _visit(settings, collection, ways, Path(spool)) if ways.addresses else []
 
         def plan_now() -> "list[Step]":
             known = _known(settings, collection)
             plan = make_plan(
                 paths, known, Path(spool), prune=ways.prune, leave_out=settings.data_dir.resolve(), source=ways.source
             )
+            plan += plan_pages(visits, known, prune=ways.prune)
             removed = sum(step.status == "removed" for step in plan)
             if removed > max(FEW_REMOVED, REMOVED_SHARE * len(known)) and not (ways.yes or ways.dry_run):
                 raise TooManyGone(
@@ -149,6 +158,16 @@ def _ingest(settings: "Settings", paths: list[Path], collection: str, ways: "Way
             yield from _with_progress(plan, apply_plan(plan, writer, parsers))
 
 
+def _visit(settings: "Settings", collection: str, ways: "Ways", spool: Path) -> "list[Visit]":
+    """Fetch the pages, before anything is locked: that takes as long as their servers want."""
+    from ingest.web.visits import visit_pages
+
+    with telling() as tell:
+        known = _known(settings, collection)
+        keep = not ways.dry_run
+        return visit_pages(ways.addresses, settings, collection, known, spool, prune=ways.prune, keep=keep, tell=tell)
+
+
 @dataclass(frozen=True)
 class Ways:
     """How to ingest, as the flags say."""
@@ -159,6 +178,7 @@ class Ways:
     source: str | None
     jobs: int
     wait_s: float
+    addresses: tuple[str, ...] = ()
 
 
 def _generation(settings: "Settings") -> int:

@@ -24,16 +24,20 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Request:
-    """A file to be read: where its bytes are, and what it is known as (NewVersion)."""
+    """A file to be read: where its bytes are, and what it is known as (NewVersion).
+
+    `file_name` is its name where the path's last part is none.
+    """
 
     file: Path
     source: str
     path: str
+    file_name: str = ""
 
     @property
     def name(self) -> str:
         """The file's name, which tells its format."""
-        return Path(self.path).name
+        return self.file_name or Path(self.path).name
 
 
 @dataclass(frozen=True)

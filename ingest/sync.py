@@ -45,7 +45,8 @@ class Step:
 
     `reason` is a word that programs can switch on, `detail` its sentence for people. `chunks` are those that can
     be searched afterwards, so a file that failed now but was read before has some. `document_id` names the
-    document that the file is a version of, when there is one.
+    document that the file is a version of, when there is one. A page of the web is in `unpacked` and has a `url`, which
+    stands for its path, and a `file_name`, which tells its format.
     """
 
     source: str
@@ -57,6 +58,8 @@ class Step:
     document_id: str | None = None
     size_bytes: int = 0
     unpacked: Path | None = None
+    url: str = ""
+    file_name: str = ""
 
     @property
     def is_read(self) -> bool:
@@ -263,9 +266,13 @@ def _look_at(file: Found, known: KnownDocument | None) -> Step:
         return _failed(file, "unreadable", exc.strerror or "the file cannot be read")
     if known is None:
         return Step(file.source, file.path, "added", size_bytes=size_bytes)
-    same = known.sha256 == sha256 and known.loader.endswith(f"/{LOADER_VERSION}")
-    status: Status = "unchanged" if same else "changed"
+    status: Status = "unchanged" if is_read_as(known, sha256) else "changed"
     return Step(file.source, file.path, status, size_bytes=size_bytes)
+
+
+def is_read_as(known: KnownDocument, sha256: str) -> bool:
+    """Whether a document was read from that content by today's loader: reading it again would change nothing."""
+    return known.sha256 == sha256 and known.loader.endswith(f"/{LOADER_VERSION}")
 
 
 def _failed(file: Found, reason: str, detail: str) -> Step:
@@ -289,7 +296,11 @@ def _hash(parts: Iterable[bytes]) -> str:
 
 
 def _requests(plan: Sequence[Step]) -> Iterator[Request]:
-    return (Request(step.unpacked or step.path, step.source, str(step.path)) for step in plan if step.is_read)
+    return (
+        Request(step.unpacked or step.path, step.source, step.url or str(step.path), step.file_name)
+        for step in plan
+        if step.is_read
+    )
 
 
 def _apply_step(step: Step, writer: IndexWriter, parsed: Iterator[Outcome]) -> Step:

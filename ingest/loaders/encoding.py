@@ -28,6 +28,8 @@ MEANT = {
     "euc_kr": "cp949",
     "big5": "big5hkscs",
 }
+CHARSETS = re.compile(r"ascii|big5|cp\d|euc|gb|hz|iso(2022|8859)|johab|koi8|kz1048|mac|ptcp154|shift|tis")
+"""What a server may declare: not Python's other codecs, some of which take long, or are no encodings."""
 GUESS_BYTES = 256 * 1024
 CONTROL_CHARS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
@@ -51,6 +53,32 @@ def decode(data: bytes, declared: str | None = None) -> str:
     if _share(data, CONTROLS) > 0.02:
         raise Unreadable("binary", "the file holds binary data, not text")
     return _clean(_declared(data, declared) or _guess(data))
+
+
+def recode(data: bytes, declared: str) -> bytes:
+    """The same text in UTF-8, where it is in the encoding `declared`; `data` itself where that cannot be so.
+
+    For encodings that are declared beside the data: what is declared inside goes on being read by its loader. What
+    outranks a declaration is as in `decode`, but for the ISO-2022 encodings, whose 7 bits are always valid UTF-8.
+    """
+    try:
+        name = codecs.lookup(declared).name
+    except (LookupError, ValueError):
+        return data
+    if not CHARSETS.match(name) or data.startswith(tuple(mark for mark, _ in BOMS)) or _share(data, CONTROLS) > 0.02:
+        return data
+    if not name.startswith("iso2022") and _is_utf8(data):
+        return data
+    text = _declared(data, declared)
+    return data if text is None else text.encode()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _clean(text: str) -> str:
