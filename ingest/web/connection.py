@@ -38,11 +38,11 @@ class CheckedBackend(NetworkBackend):
     a byte now and then.
     """
 
-    def __init__(self, guard: Guard, resolve: Resolve = resolve) -> None:
+    def __init__(self, guard: Guard, resolve: Resolve = resolve, sockets: NetworkBackend | None = None) -> None:
         self.deadline = math.inf
         self._guard = guard
         self._resolve = resolve
-        self._sockets = SyncBackend()
+        self._sockets = sockets or SyncBackend()
 
     def connect_tcp(
         self,

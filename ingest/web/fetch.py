@@ -16,8 +16,7 @@ from ingest.loaders import FORMATS, MAX_BYTES, Format
 from ingest.loaders.encoding import recode
 from ingest.web import NotFetched, robots
 from ingest.web.address import Address, host_of, parse_address, port_of, site_of
-from ingest.web.connection import CONNECT_SECONDS, CheckedBackend, Resolve, resolve
-from ingest.web.guard import Guard
+from ingest.web.connection import CONNECT_SECONDS, CheckedBackend
 from ingest.web.inflate import inflate
 from ingest.web.media import file_name, parse_type
 from ingest.web.robots import Rules
@@ -104,13 +103,11 @@ class Fetcher:
     connected to.
     """
 
-    def __init__(
-        self, guard: Guard, *, delay_s: float, seconds: float = REQUEST_SECONDS, resolve: Resolve = resolve
-    ) -> None:
-        self._backend = CheckedBackend(guard, resolve)
+    def __init__(self, backend: CheckedBackend, *, delay_s: float, seconds: float = REQUEST_SECONDS) -> None:
+        self._backend = backend
         self._pool = httpcore2.ConnectionPool(
             ssl_context=httpcore2.default_ssl_context(),
-            network_backend=self._backend,
+            network_backend=backend,
             max_connections=4,
             keepalive_expiry=KEEP_SECONDS,
         )

@@ -20,8 +20,9 @@ def inflate(parts: Iterable[bytes]) -> Iterator[bytes]:
             while part:
                 if member.eof:  # members may follow each other, and zeros the last one
                     part = part.lstrip(b"\0")
-                    member, begun = zlib.decompressobj(GZIP), False
-                    continue
+                    if not part:
+                        break
+                    member = zlib.decompressobj(GZIP)
                 begun = True
                 piece = member.decompress(part, PIECE_BYTES)
                 yield piece

@@ -12,6 +12,7 @@ from ingest.loaders import MAX_BYTES, SNIFF_BYTES, format_of
 from ingest.sync import is_read_as
 from ingest.web import NotFetched, sitemap
 from ingest.web.address import Address, folder_of, parse_address, site_of
+from ingest.web.connection import CheckedBackend
 from ingest.web.fetch import NONE, Answer, Fetcher, Validators
 from ingest.web.guard import Guard
 from ingest.web.memory import Memory, Remembered
@@ -70,7 +71,7 @@ def visit_pages(
         raise SettingsError(f"CITESTREAM_WEB_PRIVATE_HOSTS: {exc}. See docs/settings.md.") from exc
     memory = Memory(settings.data_dir)
     documents = {document.path: document for document in known}
-    with Fetcher(guard, delay_s=settings.web_delay_s) as fetcher:
+    with Fetcher(CheckedBackend(guard), delay_s=settings.web_delay_s) as fetcher:
         visitor = Visitor(
             fetcher, spool, documents, memory.recall(collection), max_pages=settings.web_max_pages, tell=tell
         )

@@ -1,5 +1,6 @@
 """A site on this machine: pages that a test puts there, and what was asked for."""
 
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -107,12 +108,21 @@ class Site:
         self.asked.clear()
         return paths
 
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
+    def stop(self) -> None:
+        """Answer nobody any more."""
+        if not self.closing.is_set():
+            self.closing.set()
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.stop()
