@@ -36,7 +36,7 @@ GONE = (404, 410)
 BUSY = (429, 503)
 BUSY_WAIT_S, MAX_BUSY_WAIT_S = 5.0, 60.0
 MAX_FAILURES = 3
-"""After so many failures to connect, one after the other, a site is left alone."""
+"""After so many requests without an answer, one after the other, a site is left alone."""
 MAX_VALIDATOR_CHARS = 512
 TEXTS: tuple[Format, ...] = ("html", "markdown", "text", "csv", "json", "jsonl", "notebook", "code")
 """Formats for which a charset means something."""
@@ -183,7 +183,7 @@ class Fetcher:
     def _exchange(self, url: Address, conditions: Validators) -> Iterator[httpcore2.Response]:
         site = site_of(url)
         if self._failures.get(site, 0) >= MAX_FAILURES:
-            raise NotFetched("unreachable", f"{host_of(url)} failed {MAX_FAILURES} times in a row and was left alone")
+            raise NotFetched("unreachable", f"{host_of(url)} gave no answer {MAX_FAILURES} times in a row and was left alone")
         wanted = httpcore2.URL(
             scheme=url.scheme.encode(), host=url.raw_host, port=port_of(url), target=url.raw_path or b"/"
         )
@@ -199,7 +199,8 @@ class Fetcher:
         self._failures[site] = self._failures.get(site, 0) + 1
         try:
             with self._pool.stream("GET", wanted, headers=headers, extensions={"timeout": limits}) as response:
-                self._failures[site] = 0
+                if response.status not in BUSY:
+                    self._failures[site] = 0
                 yield response
         except httpcore2.TimeoutException as exc:
             raise NotFetched("timeout", f"{host_of(url)} did not answer in time") from exc
@@ -275,7 +276,7 @@ def _checked_name(reply: _Reply) -> str:
     media_type, _ = parse_type(reply.header(b"content-type"))
     name = file_name(reply.url, media_type)
     if name is None:
-        raise NotFetched("unsupported", f"no loader for {media_type}")
+        raise NotFetched("unsupported", "no loader for this kind of file")
     return name
 
 

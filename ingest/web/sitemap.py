@@ -3,7 +3,6 @@
 Read as a stream. A sitemap with a document type is refused: none needs one, and entities can grow without end.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,6 @@ MAX_BYTES = 50 * 1024 * 1024
 MAX_DEPTH = 50
 SNIFF_BYTES = 4096
 READ_BYTES = 64 * 1024
-ROOT = re.compile(rb"<(?:\w+:)?(urlset|sitemapindex)[\s>]")
 ENTRIES = {"urlset": "url", "sitemapindex": "sitemap"}
 
 
@@ -48,10 +46,17 @@ def unpack(file: Path) -> None:
 
 
 def is_sitemap(file: Path) -> bool:
-    """Whether a file begins like a sitemap."""
+    """Whether a file begins like a sitemap, perhaps one that will be refused."""
+    names: list[str] = []
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartElementHandler = lambda name, _: names.append(name)
+    parser.StartDoctypeDeclHandler = lambda name, *_: names.append(name)
     with file.open("rb") as opened:
-        head = opened.read(SNIFF_BYTES)
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<") and ROOT.search(head) is not None
+        try:
+            parser.Parse(opened.read(SNIFF_BYTES), False)
+        except (expat.ExpatError, ValueError, LookupError):
+            pass  # what was begun before is known
+    return bool(names) and names[0].rpartition(" ")[2] in ENTRIES
 
 
 def read_sitemap(file: Path, max_addresses: int) -> Sitemap:

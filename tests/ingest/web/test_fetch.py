@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -292,8 +293,9 @@ def test_certificates_are_verified_for_the_name_and_not_for_the_address(fetch, t
 
 def test_a_server_that_drips_is_left_at_the_deadline(fetch, site):
     def drip(write: Write) -> None:
-        while not site.closing.wait(0.1):
+        for _ in range(100):
             write(b"x")
+            site.closing.wait(0.1)
 
     site.pages["/"] = Page(drip, headers={"Content-Type": HTML})
     began = time.monotonic()
@@ -418,7 +420,7 @@ def test_a_request_says_honestly_who_asks_and_carries_nothing_else(get, site):
     get(f"{site.address}/")
     get(f"{site.address}/")
     headers = site.asked[-1].headers
-    assert headers["user-agent"] == "citestream/0.1.0"
+    assert headers["user-agent"] == f"citestream/{version('citestream')}"
     assert set(headers) == {"host", "user-agent", "accept", "accept-encoding"}
 
 
@@ -478,6 +480,14 @@ def test_a_busy_server_is_asked_once_more(get, site):
     with refused("http-status"):
         get(f"{site.address}/")
     assert site.paths() == ["/", "/"]
+
+
+def test_a_site_that_stays_busy_is_left_alone(get, site):
+    site.pages |= {"/robots.txt": Page(b""), "/": Page(b"", 429, {"Retry-After": "0"})}
+    for reason in ("http-status", "unreachable", "unreachable"):
+        with refused(reason):
+            get(f"{site.address}/")
+    assert site.paths() == ["/", "/", "/"]
 
 
 # What comes back

@@ -116,4 +116,9 @@ def test_a_gzip_bomb_is_stopped_where_a_sitemap_may_end(write, tmp_path):
 def test_a_sitemap_is_known_by_its_beginning(write):
     assert not is_sitemap(write("<!doctype html><p>about &lt;urlset&gt;"))
     assert not is_sitemap(write("# How to write <urlset > by hand"))
-    assert is_sitemap(write("<s:urlset xmlns:s='x'></s:urlset>"))
+    assert not is_sitemap(write("<!doctype html><html><script>'<urlset >'</script>"))
+    assert not is_sitemap(write("<!-- x -->" * 1000))
+    assert not is_sitemap(write(b""))
+    assert is_sitemap(write("<!-- <html> --><s:urlset xmlns:s='x'></s:urlset>"))
+    assert is_sitemap(write("<!DOCTYPE urlset []><urlset>"))
+    assert is_sitemap(write('<?xml version="1.0" encoding="UTF-16"?><urlset/>'.encode("utf-16")))
