@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,9 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, Route, expect, sync_playwright
 
-from tests.e2e.conftest import END_S, Serve, answered_by
+from tests.e2e.conftest import COMMAND, END_S, START_S, Serve, answered_by, environment, serving
+from tests.ingest.web.site import Site, redirect
+from tests.ingest.web.site import page as web_page
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.timeout(300)
@@ -341,6 +344,25 @@ def test_a_marker_opens_the_passage_with_the_quote_marked(page: Page, extractive
     expect(panel).to_have_count(0)
     expect(marker).to_be_focused()
     assert trouble.seen == []
+
+
+def test_a_passage_of_a_page_of_the_web_links_to_that_page(page: Page, tmp_path: Path) -> None:
+    env = environment(tmp_path / "data", web_private_hosts="127.0.0.1", web_delay_s=0)
+    with Site() as site:
+        site.pages |= {"/old": redirect("/lamp?a=1#part"), "/lamp?a=1": web_page("Lamps. The lamp burns paraffin.")}
+        command = [COMMAND, "ingest", "--allow-web", f"{site.address}/old"]
+        ingested = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=START_S)
+        assert ingested.returncode == 0, ingested.stderr
+    with serving(COMMAND, cwd=tmp_path, env=env) as address:
+        page.goto(f"{address}/")
+        turn = ask(page, "What does the lamp burn?")
+        turn.get_by_test_id("marker").first.click()
+        panel = page.get_by_test_id("source-panel")
+        expect(panel.get_by_test_id("quote")).to_have_text("The lamp burns paraffin.")
+        link = panel.get_by_role("link")
+        expect(link).to_have_text(f"{site.address}/lamp?a=1")
+        expect(link).to_have_attribute("href", f"{site.address}/lamp?a=1")
+        expect(link).to_have_attribute("rel", re.compile("noopener"))
 
 
 def test_a_marker_in_a_chinese_answer_opens_its_characters(page: Page, extractive: str) -> None:
