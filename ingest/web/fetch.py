@@ -243,7 +243,8 @@ def _origin(url: Address) -> str:
 
 
 def _target(reply: _Reply) -> Address:
-    location = reply.header(b"location")
+    # Servers send other letters as UTF-8, where the header's own encoding has none of them.
+    location = reply.header(b"location").encode("latin-1").decode("utf-8", "replace")
     if not location:
         raise NotFetched("redirect", "it is redirected to nowhere")
     try:

@@ -34,8 +34,8 @@ PUBLIC_V6 = IPv6Network("2000::/3")
 """All that is given out of IPv6. Mapped, compatible and NAT64 addresses lie outside, as do all private ones."""
 NOT_PUBLIC_V6 = tuple(map(IPv6Network, "2001::/23 2001:db8::/32 2002::/16 3fff::/20".split()))
 """Teredo and other protocols, documentation, and 6to4, behind which any IPv4 address may be."""
-LAST_32_BITS = tuple(map(IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")))
-"""Compatible, mapped and NAT64 addresses, whose end is an IPv4 one."""
+LAST_32_BITS = tuple(map(IPv6Network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")))
+"""Compatible, mapped, translated and NAT64 addresses, whose end is an IPv4 one."""
 
 
 @dataclass(frozen=True)

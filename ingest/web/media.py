@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from ingest.loaders import FORMATS, SUFFIXES, Format
-from ingest.web.address import Address, host_of
+from ingest.web.address import Address
 
 OFFICE: Final = "application/vnd.openxmlformats-officedocument."
 EXACT: Final[Mapping[str, Format]] = {
@@ -59,11 +59,11 @@ def file_name(url: Address, media_type: str) -> str | None:
 
     Without a type the address alone says it, and a page that begins like one is HTML.
     """
-    last = unquote(url.path).rstrip("/").rpartition("/")[2].replace("\0", "") or host_of(url) + " "
+    last = unquote(url.path).rstrip("/").rpartition("/")[2].replace("\0", "").strip() or "index"
     suffix = PurePosixPath(last).suffix.lower()
     if exact := EXACT.get(media_type):
-        return last if FORMATS.get(suffix) == exact else last.rstrip() + SUFFIXES[exact].split()[0]
+        return last if FORMATS.get(suffix) == exact else last + SUFFIXES[exact].split()[0]
     loose = LOOSE.get(media_type, ".txt" if media_type.startswith("text/") else None)
     if loose is None:
         return None
-    return last if suffix in FORMATS or not loose else last.rstrip() + loose
+    return last if suffix in FORMATS or not loose else last + loose

@@ -45,9 +45,10 @@ def test_other_addresses_are_refused(text):
 
 @given(st.text(max_size=60))
 def test_any_text_is_an_address_of_one_form_or_refused(text):
-    for candidate in (text, f"http://{text}", f"https://h/{text}"):
+    here = parse_address("https://h/docs/a")
+    for candidate in (text, f"http://{text}", f"https://h/{text}", f"//{text}"):
         try:
-            url = parse_address(candidate)
+            url = parse_address(candidate, here)
         except NotFetched:
             continue
         assert url.scheme in ("http", "https")

@@ -209,6 +209,11 @@ def test_five_redirects_are_followed_and_no_more(get, site):
         get(f"{site.address}/0")
 
 
+def test_a_redirect_may_name_its_target_in_plain_letters(get, site):
+    site.pages |= {"/a": redirect("/äpfel".encode().decode("latin-1")), "/%C3%A4pfel": page("Apples are red.")}
+    assert str(get(f"{site.address}/a").url) == f"{site.address}/%C3%A4pfel"
+
+
 def test_one_passing_redirect_among_lasting_ones_moves_nothing(get, site):
     site.pages |= {"/a": redirect("/b", 301), "/b": redirect("/c", 302), "/c": page("Apples are red.")}
     assert not get(f"{site.address}/a").moved
