@@ -1,5 +1,6 @@
 """Visits: what came of asking for the pages that were named, and for those that named sitemaps list."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ MAX_RUN_BYTES = 1024**3
 """Of all new pages of one run together, as of an archive."""
 SKIPPED = ("unsupported", "robots", "elsewhere")
 """Reasons that are nobody's failure."""
+CREDENTIALS = re.compile(r"//[^/?#]*@")
+"""A name and password in an address that was refused for them; they are not told on."""
 
 Outcome = Literal["read", "unchanged", "gone", "failed", "skipped"]
 Tell = Callable[[str], None]
@@ -236,6 +239,7 @@ class Visitor:
         )
 
     def _note_failure(self, asked: str, exc: NotFetched) -> None:
+        asked = CREDENTIALS.sub("//…@", asked)
         outcome: Outcome = "gone" if exc.reason == "gone" else "skipped" if exc.reason in SKIPPED else "failed"
         self._visits[asked] = Visit(asked, asked, outcome, exc.reason, exc.detail)
 

@@ -173,9 +173,10 @@ def test_each_page_that_fails_is_listed_and_the_rest_goes_on(run, docs, tmp_path
         "/docs/gone": "failed:gone",
         "https://other.example/x": "skipped:elsewhere",
         "file:///etc/passwd": "failed:address",
-        f"http://user:pw@127.0.0.1:{docs.port}/docs/a": "failed:address",
+        f"http://…@127.0.0.1:{docs.port}/docs/a": "failed:address",
     }
     assert "secret" not in result.output
+    assert "pw" not in result.output
     assert set(indexed(tmp_path, docs)) == {"/docs/a"}
 
 
