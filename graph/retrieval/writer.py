@@ -57,6 +57,7 @@ class IndexWriter:
         self._embedders = embedders
         self._collection: Collection | None = None
         self._chunks: ChunkWriter | None = None
+        self._live_already = 0
         self._removed: list[str] = []
         self._given: dict[bytes, NDArray[np.float32]] = {}
         self._ended: deque[tuple[float, int]] = deque()
@@ -66,6 +67,11 @@ class IndexWriter:
     def embedded(self) -> int:
         """Texts that were embedded since `begin`, or by `rebuild`."""
         return 0 if self._chunks is None else self._chunks.embedded
+
+    @property
+    def ready(self) -> int:
+        """Chunks that were put since `begin` and need no embedding any more."""
+        return self._live_already + (0 if self._chunks is None else self._chunks.ready)
 
     def begin(self, collection: str, *, chunker: str) -> None:
         """Choose the collection that the following calls are about, made when missing.
@@ -84,6 +90,7 @@ class IndexWriter:
         collection, chunks = self._current()
         live = self.library.is_live_version(collection, version)
         if live is not None:
+            self._live_already += len(version.chunks)
             return PutResult(live, len(version.chunks))
         document_id, staged = self.library.stage(collection, version)
         if vectors is not None:
@@ -201,7 +208,7 @@ class IndexWriter:
     def _take_up(self, collection: Collection, chunks: ChunkWriter) -> None:
         if self._chunks is not None:
             self._chunks.close()
-        self._collection, self._chunks = collection, chunks
+        self._collection, self._chunks, self._live_already = collection, chunks, 0
 
     def _known(self, lot: Sequence[Entry]) -> Vectors:
         """Vectors that were given with the documents, and those of chunks that have the same text already."""
