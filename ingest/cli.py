@@ -1,26 +1,25 @@
 """The command `citestream ingest`.
 
-Exit codes: 0 good or nothing to do, 1 internal, 2 usage, 3 some files failed, 4 every file failed, 75 another
-process is writing the index, 130 interrupted. Files without a loader and empty ones are skipped, not failed.
+Exit codes: 0 good or nothing to do, 1 internal, 2 usage, 3 some files failed, 4 every file failed, 5 there is no file
+to read, 75 another process is writing the index, 130 interrupted. Files without a loader and empty ones are skipped,
+not failed.
 """
 
 import os
 import time
-from collections import Counter
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from graph.errors import TooManyGone
 from graph.limits import DEFAULT_COLLECTION
 from ingest.command import (
-    EXIT_ALL_FAILED,
-    EXIT_SOME_FAILED,
+    EXIT_NOTHING_TO_READ,
     WAIT_S,
     AsJson,
     CollectionName,
@@ -31,12 +30,13 @@ from ingest.command import (
     log_to_stderr,
     print_json,
 )
-from ingest.terminal import shown
-from ingest.web.command import AllowWeb, check_addresses, split_places, telling
+from ingest.web.command import AllowWeb, check_addresses, split_places
 
 if TYPE_CHECKING:
     from graph.library import KnownDocument
+    from graph.retrieval.writer import IndexWriter
     from graph.settings import Settings
+    from ingest.progress import Progress
     from ingest.sync import Step
     from ingest.web.visits import Visit
 
@@ -65,11 +65,12 @@ def ingest_command(
     """Index files and folders: text, web pages, PDF, Office documents, e-books, tables, notebooks and code.
 
     Unchanged files are skipped, changed ones replaced. Files that cannot be read are listed; the rest goes on.
-    With --json, a line for each file and one with the summary. Addresses of pages and sitemaps are taken with
-    --allow-web, from the public internet and from the hosts that CITESTREAM_WEB_PRIVATE_HOSTS names.
+    With --json, a line for each file and one with the summary, or with what broke the run off. Addresses of pages and
+    sitemaps are taken with --allow-web, from the public internet and from the hosts that CITESTREAM_WEB_PRIVATE_HOSTS
+    names.
 
-    Exit codes: 0 good or nothing to do, 2 usage, 3 some files failed, 4 every file failed, 75 another process is
-    writing the index, 130 interrupted.
+    Exit codes: 0 good or nothing to do, 2 usage, 3 some files failed, 4 every file failed, 5 there is no file to
+    read, 75 another process is writing the index, 130 interrupted.
     """
     if watch and dry_run:
         raise typer.BadParameter("a trial does nothing that could be followed.", param_hint="--watch")
@@ -77,7 +78,7 @@ def ingest_command(
     check_addresses(addresses, allow_web=allow_web, watch=watch, source=source)
     if source is not None and (len(paths) > 1 or paths[0].is_dir()):
         raise typer.BadParameter("names one file.", param_hint="--source")
-    with exit_codes("interrupted; what was published stays"):
+    with exit_codes("interrupted; what was published stays", as_json=as_json):
         log_to_stderr()
         settings = load_settings(data_dir)
         ways = Ways(prune, yes, dry_run, source, jobs, WAIT_S if wait or watch else 0, tuple(addresses))
@@ -91,19 +92,33 @@ def ingest_command(
 
 def _ingest_and_tell(settings: "Settings", paths: list[Path], collection: str, ways: "Ways", as_json: bool) -> int:
     """Ingest, say what came of it, and return the exit code."""
+    from ingest.progress import Progress
+    from ingest.report import counts_of, exit_code, skipped_lines, step_line, summary, trouble_line
+
     began = time.monotonic()
     done: list[Step] = []
-    with closing(_ingest(settings, paths, collection, ways)) as steps:
+    with (
+        Progress(results_on_stdout=as_json) as progress,
+        closing(_ingest(settings, paths, collection, ways, progress)) as steps,
+    ):
         for step in steps:
             done.append(step)
             if as_json:
-                print_json(_step_line(step))
+                print_json(step_line(step))
+            if (line := trouble_line(step)) and (progress.is_drawn or not as_json):
+                progress.say(line)
     seconds = time.monotonic() - began
     if as_json:
-        print_json({"summary": {**_counts(done), "seconds": round(seconds, 3)}})
+        print_json({"summary": {**counts_of(done), "seconds": round(seconds, 3)}})
     else:
-        _report(done, seconds, dry_run=ways.dry_run)
-    return _exit_code(done)
+        for line in summary(done, seconds, dry_run=ways.dry_run):
+            typer.echo(line)
+        for line in skipped_lines(done):
+            typer.echo(line, err=True)
+    code = exit_code(done)
+    if code == EXIT_NOTHING_TO_READ:
+        typer.echo("citestream: there is no file that can be read. Check the paths.", err=True)
+    return code
 
 
 def _changes(paths: list[Path], leave_out: Path) -> "Iterator[object]":
@@ -117,18 +132,26 @@ def _changes(paths: list[Path], leave_out: Path) -> "Iterator[object]":
     return watch(*paths, watch_filter=concerns, raise_interrupt=True)
 
 
-def _ingest(settings: "Settings", paths: list[Path], collection: str, ways: "Ways") -> "Generator[Step]":
+def _ingest(
+    settings: "Settings", paths: list[Path], collection: str, ways: "Ways", progress: "Progress"
+) -> "Generator[Step]":
     from ingest.parsing import Parsers
     from ingest.sync import apply_plan, make_plan, try_plan
     from ingest.web.plan import plan_pages
 
     with TemporaryDirectory(prefix="citestream-") as spool, Parsers(ways.jobs) as parsers:
-        visits = _visit(settings, collection, ways, Path(spool)) if ways.addresses else []
+        visits = _visit(settings, collection, ways, Path(spool), progress) if ways.addresses else []
 
         def plan_now() -> "list[Step]":
             known = _known(settings, collection)
             plan = make_plan(
-                paths, known, Path(spool), prune=ways.prune, leave_out=settings.data_dir.resolve(), source=ways.source
+                paths,
+                known,
+                Path(spool),
+                progress,
+                prune=ways.prune,
+                leave_out=settings.data_dir.resolve(),
+                source=ways.source,
             )
             plan += plan_pages(visits, known, prune=ways.prune)
             removed = sum(step.status == "removed" for step in plan)
@@ -142,30 +165,50 @@ def _ingest(settings: "Settings", paths: list[Path], collection: str, ways: "Way
         generation = _generation(settings)
         plan = plan_now()
         if ways.dry_run:
-            yield from try_plan(plan, parsers)
+            progress.begin(plan)
+            yield from try_plan(plan, parsers, progress)
             return
         if not any(step.is_work for step in plan):
             yield from plan
             return
         # The writer loads the embedding and takes the lock, so only a run with work to do opens it.
-        from graph.retrieval.writer import open_writer
         from ingest.chunking import CHUNKER
 
-        with open_writer(settings, wait_s=ways.wait_s) as writer:
+        with _writer(settings, ways.wait_s, progress) as writer:
             writer.begin(collection, chunker=CHUNKER)
             if writer.library.generation() != generation:  # another process has published meanwhile
                 plan = plan_now()
-            yield from _with_progress(plan, apply_plan(plan, writer, parsers))
+            progress.begin(plan, lambda: writer.ready)
+            yield from apply_plan(plan, writer, parsers, progress)
+            progress.doing("tidying up")
 
 
-def _visit(settings: "Settings", collection: str, ways: "Ways", spool: Path) -> "list[Visit]":
+@contextmanager
+def _writer(settings: "Settings", wait_s: float, progress: "Progress") -> "Iterator[IndexWriter]":
+    """The index's one writer; who has to wait for another says so."""
+    from graph.errors import IndexLocked
+    from graph.retrieval.writer import open_writer
+
+    progress.doing("opening the index")
+    with ExitStack() as stack:
+        try:
+            writer = stack.enter_context(open_writer(settings))
+        except IndexLocked as exc:
+            if not wait_s:
+                raise
+            progress.say(f"waiting: {exc.message.partition('. ')[0]}")
+            progress.doing("waiting for the other process")
+            writer = stack.enter_context(open_writer(settings, wait_s=wait_s))
+        yield writer
+
+
+def _visit(settings: "Settings", collection: str, ways: "Ways", spool: Path, progress: "Progress") -> "list[Visit]":
     """Fetch the pages, before anything is locked: that takes as long as their servers want."""
     from ingest.web.visits import visit_pages
 
-    with telling() as tell:
-        known = _known(settings, collection)
-        keep = not ways.dry_run
-        return visit_pages(ways.addresses, settings, collection, known, spool, prune=ways.prune, keep=keep, tell=tell)
+    known = _known(settings, collection)
+    keep, tell = not ways.dry_run, progress.asking
+    return visit_pages(ways.addresses, settings, collection, known, spool, prune=ways.prune, keep=keep, tell=tell)
 
 
 @dataclass(frozen=True)
@@ -210,72 +253,3 @@ def _known(settings: "Settings", collection: str) -> "list[KnownDocument]":
         return known
     finally:
         library.close()
-
-
-def _with_progress(plan: "list[Step]", steps: "Iterator[Step]") -> "Iterator[Step]":
-    """Draw a bar on stderr, where that is a terminal: by bytes, with files, chunks and the time left."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        BarColumn(),
-        TextColumn("{task.fields[files]}/{task.fields[of]} files"),
-        TextColumn("{task.fields[chunks]} chunks"),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    work = [step for step in plan if step.is_work]
-    total = sum(step.size_bytes for step in work)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        files = chunks = 0
-        task = progress.add_task(shown(work[0].source), total=total, files=files, of=len(work), chunks=chunks)
-        for step, planned in zip(steps, plan, strict=True):
-            if planned.is_work:
-                files += 1
-                chunks += (step.chunks or 0) if step.is_work else 0
-                following = shown(work[files].source) if files < len(work) else "publishing"
-                progress.update(task, advance=planned.size_bytes, files=files, chunks=chunks, description=following)
-            yield step
-
-
-def _step_line(step: "Step") -> dict[str, Any]:
-    line: dict[str, Any] = {"path": step.source, "status": step.status}
-    if step.reason is not None:
-        line["reason"] = step.reason
-    if step.chunks is not None:
-        line["chunks"] = step.chunks
-    return line
-
-
-def _counts(steps: "list[Step]") -> dict[str, int]:
-    """Files by what happened to them, and the chunks that were written."""
-    by_status = Counter(step.status for step in steps)
-    counts = {status: by_status[status] for status in ("added", "changed", "unchanged", "removed", "failed", "skipped")}
-    return {**counts, "chunks": sum(step.chunks or 0 for step in steps if step.status in ("added", "changed"))}
-
-
-def _exit_code(steps: "list[Step]") -> int:
-    counts = _counts(steps)
-    if not counts["failed"]:
-        return 0
-    return EXIT_SOME_FAILED if counts["added"] + counts["changed"] + counts["unchanged"] else EXIT_ALL_FAILED
-
-
-def _report(steps: "list[Step]", seconds: float, *, dry_run: bool) -> None:
-    counts = _counts(steps)
-    chunks = counts.pop("chunks")
-    told = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count) or "no files"
-    typer.echo(f"would be: {told}" if dry_run else f"{told}; {chunks:,} chunks written in {seconds:.1f} s")
-    for step in steps:
-        if dry_run and step.is_work:
-            typer.echo(f"  {step.status}: {shown(step.source)}")
-        elif step.status in ("failed", "skipped") and step.reason != "unsupported":
-            kept = f"; the version indexed before stays ({step.chunks} chunks)" if step.chunks else ""
-            typer.echo(f"  {step.status}: {shown(step.source)}: {step.reason}: {step.detail}{kept}", err=True)
-    unsupported = Counter(
-        Path(step.source).suffix.lower() or "no extension" for step in steps if step.reason == "unsupported"
-    )
-    if unsupported:
-        listed = ", ".join(f"{count:,} × {shown(suffix)}" for suffix, count in unsupported.most_common())
-        typer.echo(f"  skipped for want of a loader: {listed}", err=True)

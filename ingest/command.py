@@ -30,6 +30,7 @@ EXIT_INTERNAL = 1
 EXIT_USAGE = 2
 EXIT_SOME_FAILED = 3
 EXIT_ALL_FAILED = 4
+EXIT_NOTHING_TO_READ = 5
 EXIT_LOCKED = 75
 EXIT_INTERRUPTED = 130
 USAGE_ERRORS = (
@@ -88,14 +89,18 @@ def failure_of(error: CitestreamError | OSError) -> tuple[str, int]:
 
 
 @contextmanager
-def exit_codes(interrupted: str = "interrupted") -> Iterator[None]:
-    """Say what went wrong in one line on stderr, and leave with the code for it."""
+def exit_codes(interrupted: str = "interrupted", *, as_json: bool = False) -> Iterator[None]:
+    """Say what went wrong in one line on stderr, for programs also on stdout, and leave with the code for it."""
     try:
         yield
     except (CitestreamError, OSError) as exc:
         message, code = failure_of(exc)
+        if as_json:
+            print_json({"error": {"message": message, "exit": code}})
         raise leaving(message, code) from exc
     except (KeyboardInterrupt, typer.Abort) as exc:
+        if as_json:
+            print_json({"error": {"message": interrupted, "exit": EXIT_INTERRUPTED}})
         raise leaving(interrupted, EXIT_INTERRUPTED) from exc
 
 

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from graph.library import KEPT_FORMATS, KnownDocument, keep
 from graph.retrieval.writer import IndexWriter
@@ -72,10 +72,30 @@ class Step:
         return self.status in ("added", "changed", "removed")
 
 
+class Watcher(Protocol):
+    """Who is told what is about to be done."""
+
+    def looked(self, step: Step) -> None:
+        """A file was compared with the library."""
+
+    def reading(self, step: Step) -> None:
+        """A file is waited for, which is being parsed."""
+
+    def storing(self, step: Step, chunks: int) -> None:
+        """A file was parsed, and its chunks are about to be stored."""
+
+    def refused(self, step: Step) -> None:
+        """A file cannot be read."""
+
+    def publishing(self) -> None:
+        """What was stored is about to become visible."""
+
+
 def make_plan(
     paths: Sequence[Path],
     known: Iterable[KnownDocument],
     spool: Path,
+    watcher: Watcher,
     *,
     prune: bool = False,
     leave_out: Path | None = None,
@@ -92,10 +112,9 @@ def make_plan(
     steps: dict[Path, Step] = {}
     for given in paths:
         for item in _with_members(_named(walk(given, leave_out), source), spool):
-            if isinstance(item, Step):
-                steps.setdefault(item.path, item)
-            elif item.path not in steps:
-                steps[item.path] = _plan_file(item, documents)
+            if item.path not in steps:
+                steps[item.path] = item if isinstance(item, Step) else _plan_file(item, documents)
+                watcher.looked(steps[item.path])
     planned = list(steps.values())
     if prune:
         folders = [path.resolve() for path in paths if path.is_dir() or is_archive(path)]
@@ -104,7 +123,7 @@ def make_plan(
     return planned
 
 
-def apply_plan(plan: Sequence[Step], writer: IndexWriter, parsers: Parsers) -> Iterator[Step]:
+def apply_plan(plan: Sequence[Step], writer: IndexWriter, parsers: Parsers, watcher: Watcher) -> Iterator[Step]:
     """Carry out a plan: yields each step as it turned out.
 
     What was yielded is visible to readers after the next publish, which comes every few hundred chunks and at the
@@ -113,26 +132,28 @@ def apply_plan(plan: Sequence[Step], writer: IndexWriter, parsers: Parsers) -> I
     waiting = 0
     parsed = parsers.parse(_requests(plan))
     for step in plan:
-        outcome = _apply_step(step, writer, parsed)
+        outcome = _apply_step(step, writer, parsed, watcher)
         _delete_unpacked(step)
         yield outcome
         if outcome.is_read:
             waiting += outcome.chunks or 0
         if waiting >= PUBLISH_CHUNKS:
+            watcher.publishing()
             writer.publish()
             waiting = 0
+    watcher.publishing()
     writer.publish()
 
 
-def try_plan(plan: Sequence[Step], parsers: Parsers) -> Iterator[Step]:
+def try_plan(plan: Sequence[Step], parsers: Parsers, watcher: Watcher) -> Iterator[Step]:
     """Say how a plan would turn out: files are read and cut, nothing is written."""
     parsed = parsers.parse(_requests(plan))
     for step in plan:
-        if not step.is_read:
-            yield step
-            continue
-        version = next(parsed)
-        yield _refused(step, version) if isinstance(version, Refused) else replace(step, chunks=len(version.chunks))
+        version = _read(step, parsed, watcher) if step.is_read else None
+        if isinstance(version, Refused):
+            yield _refused(step, version)
+        else:
+            yield step if version is None else replace(step, chunks=len(version.chunks))
 
 
 def walk(given: Path, leave_out: Path | None = None) -> Iterator[Found | Step]:
@@ -303,12 +324,22 @@ def _requests(plan: Sequence[Step]) -> Iterator[Request]:
     )
 
 
-def _apply_step(step: Step, writer: IndexWriter, parsed: Iterator[Outcome]) -> Step:
+def _read(step: Step, parsed: Iterator[Outcome], watcher: Watcher) -> Outcome:
+    watcher.reading(step)
+    version = next(parsed)
+    if isinstance(version, Refused):
+        watcher.refused(step)
+    else:
+        watcher.storing(step, len(version.chunks))
+    return version
+
+
+def _apply_step(step: Step, writer: IndexWriter, parsed: Iterator[Outcome], watcher: Watcher) -> Step:
     if step.status == "removed" and step.document_id is not None:
         writer.remove(step.document_id)
     if not step.is_read:
         return step
-    version = next(parsed)
+    version = _read(step, parsed, watcher)
     if isinstance(version, Refused):
         return _refused(step, version)
     result = writer.put(version)

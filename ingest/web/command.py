@@ -1,18 +1,14 @@
-"""Addresses on the command line: which ones are taken, and what is shown while they are asked for."""
+"""Addresses on the command line: which ones are taken."""
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ingest.terminal import shown
-
-if TYPE_CHECKING:
-    from ingest.web.visits import Tell
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -48,24 +44,6 @@ def check_addresses(addresses: Sequence[str], *, allow_web: bool, watch: bool, s
         raise typer.BadParameter("pages cannot be watched; run this again to see what has changed.", param_hint="--watch")
     if source is not None:
         raise typer.BadParameter("names a file; a page is called by its address.", param_hint="--source")
-
-
-@contextmanager
-def telling() -> "Iterator[Tell]":
-    """Show on stderr which page is asked for, where that is a terminal."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(stderr=True)
-    asked = 0
-    with console.status("") as status:
-
-        def tell(address: str) -> None:
-            nonlocal asked
-            asked += 1
-            status.update(Text(f"page {asked:,}: {shown(address)}", overflow="ellipsis", no_wrap=True))
-
-        yield tell
 
 
 def _is_address(place: str) -> bool:

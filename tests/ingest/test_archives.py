@@ -10,6 +10,7 @@ from graph.library import KnownDocument
 from ingest import archives
 from ingest.archives import BadArchive, unpack
 from ingest.loaders import LOADER_VERSION
+from ingest.progress import Progress
 from ingest.sync import make_plan
 
 FILES = {"a.md": b"# A\n", "sub/b.txt": b"b\n"}
@@ -112,7 +113,7 @@ def test_members_are_planned_as_files_below_the_archive(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_zip(make(tmp_path / "docs") / "a.zip", FILES | {"c.png": b"x", "in.zip": b"PK"})
     spool = make(tmp_path / "spool")
-    plan = make_plan([Path("docs")], [], spool)
+    plan = make_plan([Path("docs")], [], spool, Progress())
     assert [(step.source, step.status) for step in plan] == [
         ("docs/a.zip/a.md", "added"),
         ("docs/a.zip/sub/b.txt", "added"),
@@ -134,7 +135,7 @@ def test_members_are_compared_and_pruned_like_files(tmp_path, monkeypatch):
 
     here = known(archive / "a.md", "a.zip/a.md", hashlib.sha256(FILES["a.md"]).hexdigest())
     gone = replace(here, id="id-gone", source="a.zip/gone.md", path=str(archive / "gone.md"))
-    plan = make_plan([Path("a.zip")], [here, gone], make(tmp_path / "spool"), prune=True)
+    plan = make_plan([Path("a.zip")], [here, gone], make(tmp_path / "spool"), Progress(), prune=True)
     assert [(step.source, step.status) for step in plan] == [
         ("a.zip/a.md", "unchanged"),
         ("a.zip/sub/b.txt", "added"),
@@ -146,5 +147,5 @@ def test_documents_of_an_archive_that_cannot_be_read_are_not_pruned(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.zip").write_bytes(b"PK and nothing")
     before = known(tmp_path / "a.zip" / "a.md", "a.zip/a.md", "0" * 64)
-    plan = make_plan([Path()], [before], make(tmp_path / "spool"), prune=True)
+    plan = make_plan([Path()], [before], make(tmp_path / "spool"), Progress(), prune=True)
     assert [(step.source, step.status, step.reason) for step in plan] == [("a.zip", "failed", "malformed")]

@@ -129,6 +129,48 @@ def test_nothing_but_failures_is_exit_code_4(run):
     assert run("ingest", "docs/broken.pdf").exit_code == 4
 
 
+@pytest.mark.parametrize("name", ["", "photo.png", "empty.txt"])
+def test_nothing_to_read_is_exit_code_5_and_nothing_new_is_0(run, tmp_path, name):
+    """A mistyped folder once looked like success."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    if name:
+        (folder / name).write_text(" ")
+    result = run("ingest", "other")
+    assert result.exit_code == 5
+    assert "there is no file that can be read" in result.stderr
+    (folder / "a.md").write_text("text")
+    assert [run("ingest", "other").exit_code for _ in range(2)] == [0, 0]
+    (folder / "a.md").unlink()
+    assert run("ingest", "other", "--prune").exit_code == 0
+
+
+def test_programs_are_told_what_broke_a_run_off(run, tmp_path):
+    with open_writer(Settings.load(data_dir=tmp_path / "data")):
+        result = run("ingest", "docs", "--json")
+    (line,) = lines(result)
+    assert line["error"]["exit"] == result.exit_code == 75
+    assert line["error"]["message"] in result.stderr
+
+
+def test_who_waits_for_another_writer_says_so(run, tmp_path):
+    entered, leave = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with open_writer(Settings.load(data_dir=tmp_path / "data")):
+            entered.set()
+            leave.wait(30)
+
+    other = threading.Thread(target=write)
+    other.start()
+    entered.wait(30)
+    threading.Timer(0.5, leave.set).start()
+    result = run("ingest", "docs", "--wait")
+    other.join()
+    assert result.exit_code == 0
+    assert "waiting: another process (pid " in result.stderr
+
+
 def test_a_loader_that_breaks_is_one_files_failure(run, monkeypatch):
     monkeypatch.setattr("ingest.parsing.MODULE", "tests.ingest.breaking_parser")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
