@@ -1,6 +1,8 @@
 """The `citestream` command: serve, ingest, index, ask, eval, version."""
 
+import signal
 import sys
+import threading
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated
@@ -130,3 +132,6 @@ def main() -> None:
         message, code = failure_of(exc)
         sys.stderr.write(f"citestream: {message}\n")
         sys.exit(code)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is left is Python's own end, which would show its trace

@@ -21,6 +21,7 @@ from graph.errors import (
     TransferUnreadable,
 )
 from graph.limits import MAX_NAME_CHARS
+from ingest.signals import interruptible
 from ingest.terminal import shown
 
 if TYPE_CHECKING:
@@ -92,16 +93,17 @@ def failure_of(error: CitestreamError | OSError) -> tuple[str, int]:
 def exit_codes(interrupted: str = "interrupted", *, as_json: bool = False) -> Iterator[None]:
     """Say what went wrong in one line on stderr, for programs also on stdout, and leave with the code for it."""
     try:
-        yield
+        with interruptible(EXIT_INTERRUPTED):
+            yield
     except (CitestreamError, OSError) as exc:
         message, code = failure_of(exc)
-        if as_json:
-            print_json({"error": {"message": message, "exit": code}})
-        raise leaving(message, code) from exc
-    except (KeyboardInterrupt, typer.Abort) as exc:
-        if as_json:
-            print_json({"error": {"message": interrupted, "exit": EXIT_INTERRUPTED}})
-        raise leaving(interrupted, EXIT_INTERRUPTED) from exc
+    except (KeyboardInterrupt, typer.Abort):
+        message, code = interrupted, EXIT_INTERRUPTED
+    else:
+        return
+    if as_json:
+        print_json({"error": {"message": message, "exit": code}})
+    raise leaving(message, code)
 
 
 def log_to_stderr() -> None:

@@ -13,6 +13,7 @@ from typing import Self
 
 from graph.errors import CitestreamError
 from ingest.reading import Outcome, Refused, Request
+from ingest.signals import held_back
 
 FILE_SECONDS = 60.0
 """What one file may take."""
@@ -145,7 +146,8 @@ class _Worker:
         # A program of its own: a fork would copy the locks of other threads, and multiprocessing's own way of starting
         # one runs the main module again. -P: nothing is imported from the folder in which the command was given.
         command = [sys.executable, "-P", "-m", MODULE, str(theirs.fileno())]
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        with held_back():  # it is this process that ends the other one
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
         self._files = 0
         self._ready = False

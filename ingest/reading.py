@@ -18,6 +18,8 @@ from ingest.loaders import LOADER_VERSION, Unreadable, load
 
 MEMORY_BYTES = 1024**3
 """Address space of a parser's process, which has a quarter of it before its first file."""
+ALONE_SECONDS = 150
+"""After so long with one file such a process is killed, whatever it does: who should have ended it is gone."""
 
 log = structlog.get_logger(__name__)
 
@@ -53,14 +55,17 @@ Outcome = NewVersion | Refused
 
 def serve(connection: "Connection[Any, Any]") -> None:
     """Read files until the other side is gone: what a parser's process does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side hears it, too, and ends this process
     # Results go to standard output, and parsers print there.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     _limit_memory()
     with suppress(EOFError, ConnectionError):
         connection.send(None)
         while True:
-            connection.send(read_file(connection.recv()))
+            request = connection.recv()
+            signal.alarm(ALONE_SECONDS)
+            outcome = read_file(request)
+            signal.alarm(0)
+            connection.send(outcome)
 
 
 def read_file(request: Request) -> Outcome:

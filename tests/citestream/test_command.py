@@ -1,10 +1,20 @@
 """The whole command, where it is more than its parts in this package."""
 
+import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from citestream import cli
+
+
+@pytest.fixture(autouse=True)
+def keyboard() -> Iterator[None]:
+    """Leave Ctrl-C to pytest: a command gives it up at its end."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def exit_code(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:

@@ -41,12 +41,12 @@ class Terminal:
         """What the keyboard does: every process of the terminal gets a SIGINT."""
         os.write(self._master, b"\x03")
 
-    def read_until(self, wanted: bytes) -> None:
-        """Read on until something is there."""
+    def read_until(self, wanted: bytes, times: int = 1) -> bool:
+        """Read on until something is there so many times; False when the program ended before."""
         deadline = time.monotonic() + SECONDS
-        while wanted not in self._seen and self._read(deadline):
+        while self._seen.count(wanted) < times and self._read(deadline):
             pass
-        assert wanted in self._seen, self.shown()
+        return self._seen.count(wanted) >= times
 
     def finish(self) -> str:
         """Read to the end; all that was shown, also what was drawn over, without colours."""

@@ -1,0 +1,120 @@
+"""Ctrl-C and a polite kill: what was live stays live, nothing is left running, and another run finishes the work."""
+
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.recorder import ACCEPTANCE, Measured, many
+from tests.graph.test_kills import PHASES, SLOW, ingest, state, state_of_readers, write_documents
+from tests.ingest.terminal import Terminal, citestream
+
+SEED = 5
+WAYS = ("ctrl-c", "sigterm")
+LINE = "citestream: interrupted; what was published stays"
+
+
+def interrupt(terminal: Terminal, how: str) -> None:
+    if how == "ctrl-c":
+        terminal.press_ctrl_c()
+    else:
+        os.kill(terminal.process.pid, signal.SIGTERM)
+
+
+def check_left_well(terminal: Terminal) -> bool:
+    """One clear line and nobody left; False when it had come to its end before."""
+    shown = terminal.finish()
+    assert "Traceback" not in shown, shown
+    assert "Exception" not in shown, shown
+    deadline = time.monotonic() + 10
+    while terminal.processes():
+        assert time.monotonic() < deadline, shown
+        time.sleep(0.05)
+    if terminal.process.returncode == 130:
+        assert shown.count(LINE) == 1, shown
+        return True
+    # Behind the summary only Python's own end is left, which a signal may cut short.
+    assert terminal.process.returncode == 0 or (terminal.process.returncode < 0 and " chunks written in " in shown), (
+        shown
+    )
+    return False
+
+
+@pytest.mark.timeout(3000)
+def test_interrupted_at_any_moment_and_run_again_the_index_is_that_of_a_clean_run(
+    tmp_path: Path, measured: Measured
+) -> None:
+    """Ctrl-C and SIGTERM in each phase of an ingest, then again: the same chunks as of a clean run."""
+    chance = random.Random(SEED)
+    docs = tmp_path / "docs"
+    clean: dict[int, dict[str, object]] = {}
+    for revision in (1, 2):
+        write_documents(docs, revision)
+        ingest(tmp_path / f"clean{revision}", docs)
+        clean[revision] = state(tmp_path / f"clean{revision}")
+    data_dir, revision = tmp_path / "data", 1
+    write_documents(docs, 1)
+    ingest(data_dir, docs)
+    hits: Counter[str] = Counter()
+    phases = PHASES * 20 if ACCEPTANCE else ("embed", "write", "flip")
+    for number, phase in enumerate(phases):
+        before, revision = clean[revision], 3 - revision
+        write_documents(docs, revision)
+        arguments = ["ingest", str(docs), "--data-dir", str(data_dir), "--prune"]
+        terminal = Terminal([sys.executable, "-c", SLOW, *arguments])
+        if terminal.read_until(f"{phase}\r\n".encode(), chance.randint(1, 2)):
+            time.sleep(chance.random() * 0.05)
+            interrupt(terminal, WAYS[number % len(WAYS)])
+        hits[phase] += check_left_well(terminal)
+        live = state_of_readers(data_dir)
+        assert set(live) <= set(before) | set(clean[revision])
+        assert {name.partition(".")[0] for name in live} == {name.partition(".")[0] for name in before}
+        ingest(data_dir, docs)
+        assert state(data_dir) == clean[revision]
+    measured.count = hits.total()
+    measured.note(**hits)
+    assert all(hits[phase] >= (5 if ACCEPTANCE else 1) for phase in phases), hits
+
+
+@pytest.mark.timeout(600)
+def test_ctrl_c_between_start_and_end_leaves_no_trace_of_python(tmp_path: Path) -> None:
+    """Processes that read files once heard it, too, and showed theirs while they were starting."""
+    write_documents(tmp_path / "docs", 1)
+    chance = random.Random(SEED)
+    ends: Counter[bool] = Counter()
+    for number in range(many(6, 60)):
+        data_dir = tmp_path / f"data{number}"
+        command = citestream("ingest", str(tmp_path / "docs"), "--data-dir", str(data_dir), "--jobs", "2")
+        terminal = Terminal(command, TMPDIR=str(tmp_path))
+        assert terminal.read_until(b"\x1b")  # Python itself is up, and something is drawn
+        time.sleep(chance.random() * 1.5)
+        terminal.press_ctrl_c()
+        ends[check_left_well(terminal)] += 1
+        assert not list(tmp_path.glob("citestream-*"))
+    assert ends[True]
+
+
+def test_a_parser_at_work_is_ended_with_the_command(tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (docs / "a.md").write_text("text")
+    # A file that becomes a pipe once it was looked at keeps whoever opens it waiting.
+    replaced = "import os, sys; from ingest import sync; from citestream.cli import main; real = sync.try_plan\n" + (
+        f"def slow(*a):\n    os.replace({str(tmp_path / 'pipe')!r}, {str(docs / 'a.md')!r}); return real(*a)\n"
+        "sync.try_plan = slow\nmain()"
+    )
+    terminal = Terminal([sys.executable, "-c", replaced, "ingest", str(docs), "--dry-run"])
+    assert terminal.read_until(b"reading ")
+    deadline = time.monotonic() + 20
+    while len(terminal.processes()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)
+    terminal.press_ctrl_c()
+    assert check_left_well(terminal)
