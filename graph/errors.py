@@ -10,6 +10,7 @@
     - IndexMismatch          index_mismatch
     - IndexLocked            index_locked
     - IndexUnusable          index_unusable
+      + DiskFull
   + ModelError
     - ModelUnavailable       model_unavailable
     - ModelTimeout           model_timeout
@@ -99,6 +100,10 @@ class IndexUnusable(LibraryError):
 
     code = "index_unusable"
     retryable = True
+
+
+class DiskFull(IndexUnusable):
+    """The index cannot be written, or not even opened, as its disk is full."""
 
 
 class ModelError(CitestreamError):

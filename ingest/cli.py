@@ -1,8 +1,8 @@
 """The command `citestream ingest`.
 
 Exit codes: 0 good or nothing to do, 1 internal, 2 usage, 3 some files failed, 4 every file failed, 5 there is no file
-to read, 75 another process is writing the index, 130 interrupted. Files without a loader and empty ones are skipped,
-not failed.
+to read, 74 the disk is full, 75 another process is writing the index, 130 interrupted. Files without a loader and empty
+ones are skipped, not failed.
 """
 
 import os
@@ -70,7 +70,7 @@ def ingest_command(
     names.
 
     Exit codes: 0 good or nothing to do, 2 usage, 3 some files failed, 4 every file failed, 5 there is no file to
-    read, 75 another process is writing the index, 130 interrupted.
+    read, 74 the disk is full, 75 another process is writing the index, 130 interrupted.
     """
     if watch and dry_run:
         raise typer.BadParameter("a trial does nothing that could be followed.", param_hint="--watch")

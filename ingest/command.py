@@ -3,15 +3,17 @@
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graph.disk import says_full
 from graph.errors import (
     CitestreamError,
     CollectionNotFound,
+    DiskFull,
     DocumentNotFound,
     IndexEmpty,
     IndexLocked,
@@ -32,6 +34,7 @@ EXIT_USAGE = 2
 EXIT_SOME_FAILED = 3
 EXIT_ALL_FAILED = 4
 EXIT_NOTHING_TO_READ = 5
+EXIT_DISK_FULL = 74
 EXIT_LOCKED = 75
 EXIT_INTERRUPTED = 130
 USAGE_ERRORS = (
@@ -46,6 +49,11 @@ USAGE_ERRORS = (
     FileExistsError,
     NotADirectoryError,
     PermissionError,
+)
+CODES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
+    (IndexLocked, EXIT_LOCKED),
+    (DiskFull, EXIT_DISK_FULL),
+    (USAGE_ERRORS, EXIT_USAGE),
 )
 
 
@@ -80,9 +88,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 def failure_of(error: CitestreamError | OSError) -> tuple[str, int]:
     """What to say about an error that the user can mend, and the exit code for it; raises any other again."""
-    code = EXIT_USAGE if isinstance(error, USAGE_ERRORS) else EXIT_INTERNAL
+    code = next((code for kind, code in CODES if isinstance(error, kind)), EXIT_INTERNAL)
     if isinstance(error, CitestreamError):
-        return error.message, EXIT_LOCKED if isinstance(error, IndexLocked) else code
+        return error.message, code
+    if says_full(error):
+        where = f" ({shown(str(error.filename))})" if error.filename else ""
+        return f"the disk is full{where}. Make room, and run this again.", EXIT_DISK_FULL
     if error.filename is None:  # no matter of a path, such as a reader of our output who has left
         raise error
     path = shown(str(error.filename))
@@ -101,8 +112,9 @@ def exit_codes(interrupted: str = "interrupted", *, as_json: bool = False) -> It
         message, code = interrupted, EXIT_INTERRUPTED
     else:
         return
-    if as_json:
-        print_json({"error": {"message": message, "exit": code}})
+    with suppress(OSError):  # who reads the lines may have left, or their disk is full
+        if as_json:
+            print_json({"error": {"message": message, "exit": code}})
     raise leaving(message, code)
 
 

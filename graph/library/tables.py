@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DatabaseError
 
+from graph.disk import full, is_full
 from graph.errors import IndexMismatch, IndexUnusable
 
 SCHEMA_VERSION = 3
@@ -139,6 +140,8 @@ def open_engine(data_dir: Path) -> Engine:
         with engine.begin() as connection:
             _check_schema(connection, path)
     except DatabaseError as exc:
+        if is_full(exc, data_dir):
+            raise full(data_dir) from exc
         raise IndexUnusable(
             f"{path} cannot be opened: {exc.orig}. If its folder may be written and its disk is not full, the file is "
             "damaged: move the data folder away and ingest again."

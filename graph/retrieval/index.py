@@ -19,6 +19,7 @@ from chromadb.errors import ChromaError, NotFoundError
 from langchain_chroma import Chroma
 from numpy.typing import NDArray
 
+from graph.disk import disk_of
 from graph.errors import IndexUnusable
 from graph.settings import Settings
 
@@ -73,7 +74,8 @@ class DenseIndex:
             self._spelling = next(number for number in itertools.count() if number not in _SPELLINGS)
             _SPELLINGS.add(self._spelling)
         path = str(settings.data_dir / FOLDER) + "/." * self._spelling
-        return chromadb.PersistentClient(path, settings=_quiet())
+        with disk_of(settings.data_dir):
+            return chromadb.PersistentClient(path, settings=_quiet())
 
     def add(
         self,

@@ -18,6 +18,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from graph.disk import disk_of
 from graph.errors import IndexLocked, IndexUnusable
 from graph.library import Collection, LibraryWriter, NewVersion, batches, text_hash
 from graph.retrieval.checking import Check, check
@@ -228,10 +229,11 @@ class IndexWriter:
 def open_writer(settings: Settings, *, wait_s: float = 0) -> Iterator[IndexWriter]:
     """Hold the one writer of the data folder, waiting for another one up to `wait_s` seconds.
 
-    Raises IndexLocked, which names the other process and since when it has been writing.
+    Raises IndexLocked, which names the other process and since when it has been writing. What goes wrong meanwhile for
+    want of room is DiskFull.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with _lock(settings.data_dir, wait_s):
+    with disk_of(settings.data_dir), _lock(settings.data_dir, wait_s):
         library = LibraryWriter.open(settings.data_dir)
         try:
             embedders = Embedders(settings)
