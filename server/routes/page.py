@@ -11,12 +11,18 @@ from starlette.types import Scope
 STATIC = Path(__file__).parents[1] / "static"
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; connect-src 'self'; font-src 'self'; img-src 'self'; script-src 'self'; style-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
     ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+PATHS = ("/", "/t/{thread}", "/documents")
+"""Where the one page is served: it shows what its address names."""
 NOT_BUILT = "The chat page was not built. `make setup` builds it; the HTTP interface works without it.\n"
 
 
@@ -31,7 +37,7 @@ class Assets(StaticFiles):
 
 
 def build_page_routes(static: Path) -> list[BaseRoute]:
-    """`/` and `/assets/…` from a folder that need not exist."""
+    """The page at each of `PATHS`, and `/assets/…`, from a folder that need not exist."""
 
     async def show_page(_request: Request) -> Response:
         index = static / "index.html"
@@ -40,4 +46,4 @@ def build_page_routes(static: Path) -> list[BaseRoute]:
         return FileResponse(index, headers={**HEADERS, "Cache-Control": "no-cache"})
 
     assets = Assets(directory=static / "assets", check_dir=False)
-    return [Route("/", show_page), Mount("/assets", assets)]
+    return [*(Route(path, show_page) for path in PATHS), Mount("/assets", assets)]

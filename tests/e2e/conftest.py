@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from graph.settings import PREFIX, Settings, env_name
+from tests.e2e.browser import GRACE_S, SLOW, Proxy, browser, looked, page  # noqa: F401  # fixtures of the page's tests
 from tests.upstream import Upstream, run_upstream
 
 ROOT = Path(__file__).parents[2]
@@ -174,3 +175,28 @@ def serve(indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> Serve:
 def upstream() -> Iterator[Upstream]:
     with run_upstream() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def extractive(serve: Serve) -> Iterator[str]:
+    with serve() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def slow(serve: Serve, upstream: Upstream) -> Iterator[str]:
+    with serve(**answered_by(upstream, SLOW[0]), disconnect_grace_s=GRACE_S) as address:
+        yield address
+
+
+@pytest.fixture
+def proxy(slow: str) -> Iterator[Proxy]:
+    with Proxy(slow) as passing:
+        yield passing
+
+
+@pytest.fixture
+def calls(upstream: Upstream) -> Callable[[], int]:
+    """How often the model was called in this test."""
+    before = len(upstream.requests)
+    return lambda: len(upstream.requests) - before

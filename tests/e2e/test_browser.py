@@ -1,46 +1,36 @@
-"""Chromium against a running server: the browser's own EventSource, dropped connections, and the page."""
+"""Chromium against a running server: the browser's own EventSource, and the page through drops, reloads and mishaps."""
 
-import json
-import os
 import re
-import socket
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect
 
-from tests.e2e.conftest import COMMAND, END_S, START_S, Serve, answered_by, environment, serving
+from tests.e2e.browser import (
+    LAMP,
+    QUESTION,
+    SLOW,
+    Proxy,
+    Trouble,
+    answer_once,
+    ask,
+    expect_status,
+    shown,
+    thread_of,
+    wait_until,
+)
+from tests.e2e.conftest import COMMAND, START_S, environment, serving
 from tests.ingest.web.site import Site, redirect
 from tests.ingest.web.site import page as web_page
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.timeout(300)
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-REQUIRED = "CITESTREAM_REQUIRE_SERVICES"
-"""Set where everything must be there, as in CI: what is missing is then a failure."""
-WAIT_MS = 30_000
 QUIET_S = 8
 """A browser's EventSource asks again after 1 s; by then it would have done so several times."""
-GRACE_S = 20
-"""How long a dropped run goes on: a busy machine may take its time to come back."""
-
-QUESTION = "Where does the fox sleep?"
-LAMP = "How often must the lamp be trimmed?"
-SLOW = ("slow:120:0.05", "".join(f"word{number} " for number in range(120)))
-"""A model that takes six seconds, and what it says."""
 
 LISTEN = """
 url => {
@@ -54,186 +44,6 @@ url => {
 }
 """
 """Opens an EventSource as any page would: it is never closed, and errors are not looked at."""
-
-
-class Proxy:
-    """Passes connections on to a server, and can cut all of them."""
-
-    def __init__(self, address: str) -> None:
-        target = urlsplit(address)
-        assert target.hostname
-        assert target.port
-        self._target = (target.hostname, target.port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open: set[socket.socket] = set()
-        self._threads = [threading.Thread(target=self._accept)]
-        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __enter__(self) -> "Proxy":
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join(END_S)
-        self.cut()
-        for thread in self._threads:
-            thread.join(END_S)
-            assert not thread.is_alive()
-
-    def cut(self) -> int:
-        """Break all connections; returns how many there were."""
-        broken = list(self._open)
-        for client in broken:
-            with suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
-        return len(broken)
-
-    def _accept(self) -> None:
-        with self._listener, suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self._open.add(client)
-                self._threads.append(threading.Thread(target=self._serve, args=(client,)))
-                self._threads[-1].start()
-
-    def _serve(self, client: socket.socket) -> None:
-        """Pass on both directions until one side has closed."""
-        with client, socket.create_connection(self._target) as server:
-            back = threading.Thread(target=_pass_on, args=(server, client))
-            back.start()
-            _pass_on(client, server)
-            back.join()
-            self._open.discard(client)
-
-
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    for end in (source, sink):
-        with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
-
-
-def wait_until(page: Page, condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + WAIT_MS / 1000
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true in time"
-        page.wait_for_timeout(20)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        reason = f"{CHROMIUM} is not there; Debian's package `chromium` brings it"
-        if os.environ.get(REQUIRED) == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with browser.new_context(viewport={"width": 1280, "height": 860}) as context:
-        context.set_default_timeout(WAIT_MS)
-        yield context.new_page()
-
-
-@pytest.fixture(scope="module")
-def extractive(serve: Serve) -> Iterator[str]:
-    with serve() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def slow(serve: Serve, upstream: Upstream) -> Iterator[str]:
-    with serve(**answered_by(upstream, SLOW[0]), disconnect_grace_s=GRACE_S) as address:
-        yield address
-
-
-@pytest.fixture
-def proxy(slow: str) -> Iterator[Proxy]:
-    with Proxy(slow) as passing:
-        yield passing
-
-
-@pytest.fixture
-def calls(upstream: Upstream) -> Callable[[], int]:
-    """How often the model was called in this test."""
-    before = len(upstream.requests)
-    return lambda: len(upstream.requests) - before
-
-
-class Trouble:
-    """What a page must never do: complain, or ask another host."""
-
-    def __init__(self, page: Page, address: str) -> None:
-        self.seen: list[str] = []
-        self._address = address
-        page.on("console", lambda message: self._note(message.type in ("error", "warning"), message.text))
-        page.on("pageerror", lambda error: self._note(True, str(error)))
-        page.on("request", self._look_at)
-        page.on("requestfailed", self._note_failure)
-        page.on("response", lambda response: self._note(response.status >= 400, f"{response.url}: {response.status}"))
-
-    def _look_at(self, request: Request) -> None:
-        self._note(not request.url.startswith((f"{self._address}/", "data:")), f"asked for {request.url}")
-
-    def _note_failure(self, request: Request) -> None:
-        # The page lets go of a stream at its terminal event; the server may not have closed it yet.
-        self._note(request.failure != "net::ERR_ABORTED", f"{request.url}: {request.failure}")
-
-    def _note(self, bad: bool, what: str) -> None:
-        if bad:
-            self.seen.append(what)
-
-
-def ask(page: Page, question: str) -> Locator:
-    """Ask in the page; returns the new turn."""
-    turns = page.locator("article.turn")
-    before = turns.count()
-    page.get_by_test_id("question").fill(question)
-    page.get_by_test_id("question").press("Enter")
-    expect(turns).to_have_count(before + 1)
-    return turns.nth(before)
-
-
-def expect_status(turn: Locator, status: str) -> None:
-    expect(turn.get_by_test_id("status")).to_have_attribute("data-status", status, timeout=WAIT_MS)
-
-
-def shown(turn: Locator) -> str:
-    """The text of the answer so far."""
-    answer = turn.get_by_test_id("answer")
-    return answer.inner_text() if answer.count() else ""
-
-
-def answer_once(page: Page, *events: tuple[str, dict[str, Any]]) -> None:
-    """Answer the next question in the server's place, with these events after the `run`."""
-
-    def fulfill(route: Route) -> None:
-        asked: dict[str, Any] = json.loads(route.request.post_data or "")
-        run = {
-            "v": 1, "run_id": asked["run_id"], "thread_id": asked.get("thread_id", "t"), "message_id": "m",
-            "model": "m", "resumable": True,
-        }  # fmt: skip
-        frames = [
-            f"event: {name}\ndata: {json.dumps(data)}\nid: {asked['run_id']}:{n}\n\n"
-            for n, (name, data) in enumerate([("run", run), *events], 1)
-        ]
-        route.fulfill(content_type="text/event-stream", body="".join(frames))
-
-    page.route("**/v1/chat/stream", fulfill, times=1)
-
-
-def thread_of(page: Page) -> str:
-    found = re.search(r"[?&]thread=([^&]+)", page.url)
-    assert found, page.url
-    return found[1]
 
 
 def test_a_browsers_eventsource_asks_once_and_stays_closed_after_the_end(
@@ -289,7 +99,7 @@ def test_the_page_shows_the_steps_while_the_answer_grows(page: Page, slow: str) 
     trouble = Trouble(page, slow)
     page.goto(f"{slow}/")
     turn = ask(page, QUESTION)
-    steps = turn.get_by_test_id("steps").locator("li")
+    steps = turn.get_by_test_id("steps").locator(".step")
     wait_until(page, lambda: "word2" in shown(turn))
     states = steps.evaluate_all("items => items.map(({ dataset }) => [dataset.node, dataset.state])")
     early = shown(turn)
@@ -449,8 +259,8 @@ def test_a_step_without_an_end_does_not_go_on_after_the_run(page: Page, extracti
         ("failed", {"code": "server_restart", "message": "The server was restarted.", "retryable": True}),
     )
     turn = ask(page, QUESTION)
-    expect(turn.get_by_test_id("error")).to_contain_text("The server was restarted.")
-    expect(turn.get_by_test_id("steps").locator("li")).to_have_attribute("data-state", "unfinished")
+    expect(turn.get_by_test_id("error")).to_have_attribute("data-code", "server_restart")
+    expect(turn.get_by_test_id("steps").locator(".step")).to_have_attribute("data-state", "unfinished")
 
 
 def test_another_source_never_shows_the_passage_of_the_one_before(page: Page, extractive: str) -> None:
@@ -458,16 +268,18 @@ def test_another_source_never_shows_the_passage_of_the_one_before(page: Page, ex
     page.goto(f"{extractive}/")
     turn = ask(page, LAMP)
     expect_status(turn, "completed")
-    sources = turn.get_by_test_id("sources").locator("button")
     panel = page.get_by_test_id("source-panel")
+    turn.get_by_test_id("all-sources").click()
+    sources = panel.get_by_test_id("source")
     sources.nth(0).click()
     expect(panel).to_contain_text("The lamp burns paraffin")
 
     held: list[Route] = []
     page.route("**/v1/sources/*", lambda route: held.append(route))
+    panel.get_by_test_id("back-to-sources").click()
     sources.nth(1).click()
     wait_until(page, lambda: held)
-    expect(panel).to_contain_text("Loading the source")
+    expect(panel).to_contain_text("Loading")
     expect(panel).not_to_contain_text("The lamp burns paraffin")
     held[0].continue_()
     expect(panel.locator(".passage")).to_be_visible()

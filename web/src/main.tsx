@@ -2,8 +2,13 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
-import "./style.css";
+import { applyTheme } from "./hooks/theme";
+import "./style/index.css";
 import { Page } from "./views/Page";
+import { words } from "./words";
+
+document.documentElement.lang = words.lang;
+applyTheme();
 
 const root = document.getElementById("page");
 if (root !== null) {

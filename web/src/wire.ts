@@ -6,7 +6,19 @@
  * contract asks of a client.
  */
 
-import type { Ask, RunDone, SourceBody, Status, StreamEvent, ThreadBody, TurnBody } from "../generated/schema";
+import type {
+  Ask,
+  BoxBody,
+  CollectionBody,
+  DocumentBody,
+  RunBody,
+  RunDone,
+  SourceBody,
+  Status,
+  StreamEvent,
+  ThreadBody,
+  TurnBody,
+} from "../generated/schema";
 
 export type * from "../generated/schema";
 
@@ -20,8 +32,16 @@ export type ChatRequest = Ask & { run_id: string };
 /** A turn as it was stored. */
 export type TurnRecord = TurnBody;
 export type ThreadRecord = ThreadBody & { turns: TurnRecord[] };
+/** A thread as lists have it, without its turns. */
+export type ThreadItem = ThreadBody;
+/** A turn with what its steps did. */
+export type RunRecord = RunBody;
 /** A passage in its document: `text` is the document's `start` to `end`. */
 export type SourceRecord = SourceBody;
+/** A line of a passage on its page, in shares of the page's width and height. */
+export type Box = BoxBody;
+export type Collection = CollectionBody;
+export type Document = DocumentBody;
 
 type WithoutId<Event> = Event extends unknown ? Omit<Event, "id"> : never;
 

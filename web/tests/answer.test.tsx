@@ -1,20 +1,18 @@
 import { renderToStaticMarkup } from "react-dom/server";
 import { expect, test } from "vitest";
 
-import { newTurn, type Outcome, type Turn } from "../src/turn";
+import { newTurn, type Outcome, type Turn } from "../src/state/turn";
 import { Answer } from "../src/views/Answer";
 import type { Citation, Source } from "../src/wire";
 
-const sources = [1, 2, 3].map(
-  (index): Source => ({
-    index,
-    id: `s${index}`,
-    text: "",
-    score: 1,
-    url: "",
-    metadata: { source: `${index}.md`, title: `Document ${index}`, start: 0, end: 9, doc_sha256: "" },
-  }),
-);
+const sources = [1, 2, 3].map((index): Source => ({
+  index,
+  id: `s${index}`,
+  text: "",
+  score: 1,
+  url: "",
+  metadata: { source: `${index}.md`, title: `Document ${index}`, start: 0, end: 9, doc_sha256: "" },
+}));
 
 function render(answer: string, citations: Citation[] = [], running = true): string {
   const outcome: Outcome = { kind: "done", status: "completed", cited: [], grounding: null, totalMs: null };
@@ -61,7 +59,7 @@ test.each([
 
 test("what is no marker is still shown", () => {
   expect(textOf(render("quoted \\[1], [9] and [see [2] there](https://example.org)"))).toBe(
-    "quoted [1], [9] and see [2] there",
+    "quoted [1], [9] and see [2] there (example.org)",
   );
   expect(textOf(render("Text [1].\n\n[1]: https://example.org"))).toContain("[1]: https://example.org");
 });
@@ -121,7 +119,7 @@ test("a picture that is a link is one link", () => {
   const html = render("[![build](https://example.org/b.svg)](https://example.org/build)");
   expect(html.match(/<a /g)).toHaveLength(1);
   expect(html).toContain('href="https://example.org/build"');
-  expect(textOf(html)).toBe("build");
+  expect(textOf(html)).toBe("build (example.org)");
 });
 
 test("a footnote stays where it was written", () => {
@@ -136,7 +134,7 @@ test("a picture is not loaded", () => {
   const html = render(`${named} ![x](data:image/png;base64,AA)`);
   expect(html).not.toContain("<img");
   expect(html).toContain('href="https://example.org/p.png"');
-  expect(textOf(html)).toBe("a pump https://example.org/q.png x");
+  expect(textOf(html)).toBe("a pump (example.org) https://example.org/q.png x");
 });
 
 test("nothing in an answer can run", () => {

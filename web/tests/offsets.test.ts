@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { Offsets } from "../src/offsets";
+import { Offsets } from "../src/text/offsets";
 
 const TEXT = "a💧b𝒞c";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { markQuotes } from "../src/passage";
+import { markQuotes } from "../src/text/passage";
 import type { Citation, SourceRecord } from "../src/wire";
 
 const TEXT = "Water 💧 first. The station was built in 1968. It still runs.";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 import { createParser } from "eventsource-parser";
 
-import type { Frame } from "../src/stream";
+import type { Frame } from "../src/service/stream";
 import { parseRunEvent } from "../src/wire";
 
 export type Recording = "completed" | "failed";

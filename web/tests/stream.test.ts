@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { RequestRefused } from "../src/api";
-import { askQuestion, ConnectionLost, followRun, makeRunId, type Frame } from "../src/stream";
+import { RequestRefused } from "../src/service/api";
+import { askQuestion, ConnectionLost, followRun, makeRunId, type Frame } from "../src/service/stream";
 import { readRecordedFrames, readRecording } from "./recorded";
 
 const RUN = "run-completed";
@@ -82,8 +82,7 @@ async function finish<Result>(work: Promise<Result>): Promise<Result> {
   return (await settled)();
 }
 
-const ask = (signal = new AbortController().signal) =>
-  readAll(askQuestion({ question: "q", run_id: RUN }, signal));
+const ask = (signal = new AbortController().signal) => readAll(askQuestion({ question: "q", run_id: RUN }, signal));
 
 test("a run id is as the contract wants it", () => {
   expect(makeRunId()).toMatch(/^[A-Za-z0-9_-]{8,64}$/);
@@ -99,7 +98,9 @@ test("the same events come out however the bytes are cut", async () => {
   }
 });
 
-test("a connection that drops at any byte is read on after the last event, and the question is sent once", async () => {
+test("a connection that drops at any byte is read on after the last event", async () => {
+  const events = `/v1/runs/${RUN}/events`;
+  const firstEvent = new TextDecoder().decode(bytes).indexOf(`id: ${RUN}:1\n\n`) + `id: ${RUN}:1\n\n`.length;
   for (let cut = 0; cut < bytes.length; cut += 13) {
     calls = [];
     const broken = cut % 2 === 0;
@@ -108,8 +109,9 @@ test("a connection that drops at any byte is read on after the last event, and t
       () => streamOf([recordedAfter(calls[1]?.lastEventId ?? null)]),
     ];
     expect(await finish(ask())).toEqual(frames);
-    expect(calls.map((call) => call.method).filter((method) => method === "POST")).toHaveLength(1);
-    if (calls.length > 1) expect(calls[1]?.path).toBe(`/v1/runs/${RUN}/events`);
+    // Before the first event nobody knows whether the question arrived: asked with the same run id, it is one run.
+    if (cut < firstEvent) expect(calls.map((call) => call.path)).toEqual(["/v1/chat/stream", "/v1/chat/stream"]);
+    else expect(calls.slice(1).map((call) => call.path)).toEqual(calls.length > 1 ? [events] : []);
   }
 });
 
@@ -153,20 +155,46 @@ test("an error before the run is told in the server's words", async () => {
   expect(calls).toHaveLength(1);
 });
 
-test("a question that never arrived is not asked again", async () => {
+test("a question whose answer never began is asked again under the same run id", async () => {
+  const bodies: unknown[] = [];
+  const original = fetch;
+  vi.stubGlobal("fetch", (path: string, init: RequestInit) => {
+    bodies.push(JSON.parse(String(init.body)));
+    return original(path, init);
+  });
   answers = [
     () => {
       throw new TypeError("network error");
     },
-    () => errorOf(404, "run_not_found", "No such run."),
+    () => streamOf([bytes]),
   ];
-  await expect(finish(ask())).rejects.toBeInstanceOf(ConnectionLost);
-  expect(calls.map((call) => call.method)).toEqual(["POST", "GET"]);
+  expect(await finish(ask())).toEqual(frames);
+  expect(bodies).toEqual([
+    { question: "q", run_id: RUN },
+    { question: "q", run_id: RUN },
+  ]);
 });
 
-test("a server that is away is given up after a while", async () => {
+test("a server that is away is given up after a while when nothing is known of the run", async () => {
   await expect(finish(ask())).rejects.toBeInstanceOf(ConnectionLost);
-  expect(calls.map((call) => call.method)).toEqual(["POST", "GET", "GET", "GET", "GET"]);
+  expect(calls.map((call) => call.method)).toEqual(["POST", "POST", "POST", "POST", "POST"]);
+});
+
+test("a run that is known is waited for as long as it takes, and the page is told of each drop", async () => {
+  let drops = 0;
+  const down = () => {
+    throw new TypeError("network error");
+  };
+  answers = [
+    () => streamOf([bytes.slice(0, 1500)], true),
+    ...Array.from({ length: 40 }, () => down),
+    () => streamOf([recordedAfter(calls.at(-1)?.lastEventId ?? null)]),
+  ];
+  const signal = new AbortController().signal;
+  expect(await finish(readAll(askQuestion({ question: "q", run_id: RUN }, signal, () => (drops += 1))))).toEqual(
+    frames,
+  );
+  expect(drops).toBe(41);
 });
 
 test("204 ends the reading", async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
-import type { Frame } from "../src/stream";
-import { foldFrame, newTurn, storedTurn, type Turn } from "../src/turn";
+import type { Frame } from "../src/service/stream";
+import { foldFrame, newTurn, storedTurn, type Turn } from "../src/state/turn";
 import type { RunEvent, TurnRecord } from "../src/wire";
 import { readRecordedFrames } from "./recorded";
 

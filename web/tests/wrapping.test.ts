@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
-import { cutText } from "../src/passage";
-import { findWraps } from "../src/wrapping";
+import { cutText } from "../src/text/passage";
+import { findWraps } from "../src/text/wrapping";
 
 /** The text as it looks: each wrap is one space. */
 function reflow(text: string): string {

@@ -28,11 +28,20 @@ def test_the_page_is_served_with_a_strict_policy(built: Path) -> None:
 
     assert (status, "citestream" in text) == (200, True)
     assert headers["content-security-policy"] == (
-        "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; connect-src 'self'; font-src 'self'; img-src 'self'; script-src 'self'; style-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
     )
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-cache"
+
+
+def test_links_to_conversations_and_documents_lead_to_the_page(built: Path) -> None:
+    for path in ("/t/177a4052a45c45e4a2c5807beafeb6fe", "/documents"):
+        status, text, headers = get(built, path)
+        assert (status, text) == get(built, "/")[:2]
+        assert "default-src 'none'" in headers["content-security-policy"]
+    assert get(built, "/t/a/b")[0] == 404
 
 
 def test_assets_may_be_kept_for_ever(built: Path) -> None:

@@ -1,25 +1,56 @@
 /** An answer: Markdown, with its markers as buttons. Builds elements, never HTML; loads nothing from elsewhere. */
-import { createContext, useContext, useMemo, type AnchorHTMLAttributes, type ImgHTMLAttributes } from "react";
-import Markdown, { type Components } from "react-markdown";
+import {
+  createContext,
+  memo,
+  useContext,
+  useMemo,
+  type AnchorHTMLAttributes,
+  type HTMLAttributes,
+  type ImgHTMLAttributes,
+  type ReactElement,
+  type ReactNode,
+} from "react";
+import Markdown, { type Components, type Options } from "react-markdown";
 import rehypeSanitize, { defaultSchema } from "rehype-sanitize";
 import remarkGfm from "remark-gfm";
 
-import { MARKER_TAG, remarkMarkers } from "../markers";
-import { Offsets } from "../offsets";
-import { isRunning, type Turn } from "../turn";
+import { isRunning, type Turn } from "../state/turn";
+import { splitBlocks } from "../text/blocks";
+import { destination, safeAddress } from "../text/links";
+import { MARKER_TAG, remarkMarkers } from "../text/markers";
+import { FORMULA_CLASS, remarkFormulas, unifyDisplays } from "../text/math";
+import { Offsets } from "../text/offsets";
+import type { Range } from "../text/passage";
+import { rehypeUnsupported } from "../text/unsupported";
 import type { Citation } from "../wire";
-import { MarkerButton, MarkerContext } from "./Marker";
+import { Code } from "./Code";
+import { Formula } from "./Formula";
+import { MarkerButton } from "./Marker";
+import { BlockContext, MarkerContext } from "./surroundings";
 
 const SCHEMA: typeof defaultSchema = {
   ...defaultSchema,
   tagNames: [...(defaultSchema.tagNames ?? []), MARKER_TAG],
-  attributes: { ...defaultSchema.attributes, [MARKER_TAG]: ["index", "start"] },
+  attributes: {
+    ...defaultSchema.attributes,
+    [MARKER_TAG]: ["index", "start"],
+    code: [["className", /^language-./, ...Object.values(FORMULA_CLASS)]],
+  },
 };
+
+const REMARK: NonNullable<Options["remarkPlugins"]> = [remarkGfm, remarkFormulas, remarkMarkers];
 
 const COMPONENTS: Components = {
   a: ({ href, children }: AnchorHTMLAttributes<HTMLAnchorElement>) => <Link href={href}>{children}</Link>,
   // A picture's address in an answer would tell its owner that, and when, the answer was read.
   img: ({ src, alt }: ImgHTMLAttributes<HTMLImageElement>) => <Link href={src}>{alt || src}</Link>,
+  pre: Preformatted,
+  code: Inline,
+  table: ({ children }: HTMLAttributes<HTMLTableElement>) => (
+    <div className="table" tabIndex={0} role="group">
+      <table>{children}</table>
+    </div>
+  ),
   [MARKER_TAG]: MarkerButton,
 };
 
@@ -32,38 +63,107 @@ interface Props {
 export function Answer({ turn, onOpen }: Props) {
   const { answer, citations, sources } = turn;
   const running = isRunning(turn);
-  const markdown = useMemo(
-    () => (
-      <Markdown
-        remarkPlugins={[remarkGfm, remarkMarkers]}
-        rehypePlugins={[[rehypeSanitize, SCHEMA]]}
-        components={COMPONENTS}
-      >
-        {answer}
-      </Markdown>
-    ),
-    [answer],
+  const blocks = useMemo(() => splitBlocks(unifyDisplays(answer)), [answer]);
+  // Read anew with each citation only: the markers of a long answer would otherwise all be drawn with every word.
+  const surroundings = useMemo(
+    () => ({ answer, offsets: new Offsets(answer), citations, sources, running, onOpen }),
+    [citations, sources, running, onOpen],
   );
-  const offsets = useMemo(() => new Offsets(answer), [answer]);
+  const ranges = useMemo(() => findUnsupported(surroundings.offsets, citations), [surroundings, citations]);
   return (
-    <MarkerContext value={{ answer, offsets, citations, sources, running, onOpen }}>
+    <MarkerContext value={surroundings}>
       <div className="answer prose" data-testid="answer">
-        {markdown}
+        {blocks.map(({ text, start }, n) => (
+          <BlockView
+            key={start}
+            text={text}
+            start={start}
+            unsupported={inBlock(ranges, start, text.length)}
+            growing={running && n === blocks.length - 1}
+          />
+        ))}
       </div>
     </MarkerContext>
   );
 }
 
+interface BlockProps {
+  text: string;
+  start: number;
+  /** Ranges in this block whose source does not support them, as JSON: comparable. */
+  unsupported: string;
+  growing: boolean;
+}
+
+const BlockView = memo(function BlockView({ text, start, unsupported, growing }: BlockProps) {
+  const rehype = useMemo(
+    (): NonNullable<Options["rehypePlugins"]> => [
+      [rehypeSanitize, SCHEMA],
+      [rehypeUnsupported, JSON.parse(unsupported) as Range[]],
+    ],
+    [unsupported],
+  );
+  return (
+    <BlockContext value={{ start, growing }}>
+      <div className="block" dir="auto">
+        <Markdown remarkPlugins={REMARK} rehypePlugins={rehype} components={COMPONENTS}>
+          {text}
+        </Markdown>
+      </div>
+    </BlockContext>
+  );
+});
+
+function findUnsupported(offsets: Offsets, citations: Citation[]): Range[] {
+  const supported = new Set(
+    citations.filter(({ verified }) => verified !== "unsupported").map(({ answer }) => `${answer.start}-${answer.end}`),
+  );
+  return citations
+    .filter(({ verified, answer }) => verified === "unsupported" && !supported.has(`${answer.start}-${answer.end}`))
+    .map(({ answer }) => ({ start: offsets.toUnits(answer.start), end: offsets.toUnits(answer.end) }))
+    .toSorted((a, b) => a.start - b.start);
+}
+
+function inBlock(ranges: Range[], start: number, length: number): string {
+  const inside = ranges.filter((range) => range.start < start + length && range.end > start);
+  return JSON.stringify(inside.map((range) => ({ start: range.start - start, end: range.end - start })));
+}
+
 /** Whether this stands in a link already: a picture that is a link, as a badge, is one link and not two. */
 const InLink = createContext(false);
 
-/** A link to elsewhere. Any other address is one of the quoted document's, and would lead into this service. */
-function Link({ href, children }: AnchorHTMLAttributes<HTMLAnchorElement>) {
+/** A link to elsewhere; it says where to. Any other address is the quoted document's, and would lead into this service. */
+function Link({ href, children }: { href?: string | undefined; children?: ReactNode }) {
   const inLink = useContext(InLink);
-  if (inLink || !/^(https?|mailto):/i.test(href ?? "")) return <>{children}</>;
+  const address = safeAddress(href);
+  if (inLink || address === null) return <>{children}</>;
+  const where = destination(address);
   return (
-    <a href={href} title={href} target="_blank" rel="noopener noreferrer nofollow">
+    <a href={address.href} title={address.href} target="_blank" rel="noopener noreferrer nofollow">
       <InLink value={true}>{children}</InLink>
+      {!textOf(children).includes(where) && <span className="link-host"> ({where})</span>}
     </a>
   );
+}
+
+/** A block of code, or a formula on lines of its own. */
+function Preformatted({ children }: HTMLAttributes<HTMLPreElement>) {
+  const { growing } = useContext(BlockContext);
+  const { className = "", children: content } = (children as ReactElement<HTMLAttributes<HTMLElement>>).props;
+  const text = textOf(content).replace(/\n$/, "");
+  if (className.includes(FORMULA_CLASS.display)) return <Formula tex={text} display />;
+  const language = /language-(\S+)/.exec(className)?.[1] ?? "";
+  return <Code text={text} language={language} growing={growing} />;
+}
+
+function Inline({ className = "", children }: HTMLAttributes<HTMLElement>) {
+  if (className.includes(FORMULA_CLASS.display)) return <Formula tex={textOf(children)} display />;
+  if (className.includes(FORMULA_CLASS.inline)) return <Formula tex={textOf(children)} display={false} />;
+  return <code className={className}>{children}</code>;
+}
+
+function textOf(children: ReactNode): string {
+  if (typeof children === "string") return children;
+  if (Array.isArray(children)) return children.map(textOf).join("");
+  return "";
 }

@@ -1,58 +1,59 @@
 /** A thread's turns, one below the other; or what to do when there are none. */
-import { useRef } from "react";
+import { useRef, type KeyboardEvent, type ReactNode } from "react";
 
-import type { OpenSource } from "../citations";
-import type { Conversation } from "../conversation";
-import { useFollowing } from "../following";
-import { isRunning, type Turn } from "../turn";
-import { TurnView } from "./Turn";
+import { useFollowing } from "../hooks/following";
+import type { Conversation } from "../state/thread";
+import { isRunning } from "../state/turn";
+import { explain, words } from "../words";
+import { TurnView, type TurnActions } from "./Turn";
 
 interface Props {
   conversation: Conversation;
-  onOpen: (source: OpenSource) => void;
-  onAsk: (question: string) => void;
-  onReconnect: (turn: Turn) => void;
+  actions: TurnActions;
+  onReopen: () => void;
+  /** Shown before the first question. */
+  welcome: ReactNode;
 }
 
-export function ConversationView({ conversation, onOpen, onAsk, onReconnect }: Props) {
+export function ConversationView({ conversation, actions, onReopen, welcome }: Props) {
   const { turns, loading, error } = conversation;
   const content = useRef<HTMLDivElement>(null);
   const busy = turns.some(isRunning);
   const last = turns.at(-1);
   const troubled = last?.outcome != null && last.outcome.kind !== "done";
-  useFollowing(content, busy, `${turns.length} ${troubled}`);
+  useFollowing(content, busy, `${last?.runId} ${turns.length} ${troubled}`);
 
   return (
-    <div className="conversation" ref={content}>
-      {loading && <p className="muted">Loading the conversation…</p>}
+    <div className="conversation" ref={content} onKeyDown={moveBetweenMarkers}>
+      {loading && <p className="muted">{words.loading}</p>}
       {error !== null && (
-        <p className="notice" role="alert" data-testid="error">
-          {error}
-        </p>
+        <div className="notice" role="alert" data-testid="error" data-code={error.code}>
+          <p dir="auto">{error.code === "thread_not_found" ? words.threadGone : explain(error)}</p>
+          {error.code !== "thread_not_found" && (
+            <div className="notice-actions">
+              <button type="button" onClick={onReopen}>
+                {words.retry}
+              </button>
+            </div>
+          )}
+        </div>
       )}
-      {turns.length === 0 && !loading && <Welcome />}
+      {turns.length === 0 && !loading && error === null && welcome}
       {turns.map((turn) => (
-        <TurnView
-          key={turn.runId}
-          turn={turn}
-          busy={busy}
-          onOpen={onOpen}
-          onAsk={onAsk}
-          onReconnect={onReconnect}
-        />
+        <TurnView key={turn.runId} turn={turn} busy={busy} last={turn === last} actions={actions} />
       ))}
     </div>
   );
 }
 
-function Welcome() {
-  return (
-    <div className="welcome">
-      <h1>Ask your own documents.</h1>
-      <p>
-        Every sentence of the answer is bound to the characters of a source. Click a number to read them where they
-        stand.
-      </p>
-    </div>
-  );
+/** Left and right lead from citation to citation, through the whole conversation. */
+function moveBetweenMarkers(event: KeyboardEvent<HTMLElement>) {
+  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  const marker = (event.target as HTMLElement).closest(".marker");
+  if (by === undefined || marker === null) return;
+  const markers = [...event.currentTarget.querySelectorAll<HTMLElement>(".marker")];
+  const next = markers[markers.indexOf(marker as HTMLElement) + by];
+  if (next === undefined) return;
+  event.preventDefault();
+  next.focus();
 }

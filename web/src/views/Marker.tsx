@@ -1,12 +1,13 @@
 /** A marker in an answer: a button that opens its source and says how far the sentence is supported. */
-import { createContext, useContext } from "react";
+import { useContext } from "react";
 
-import { citationAt, VERDICT_WORDS, type Verdict } from "../citations";
-import { formatTitle } from "../format";
-import type { Marker } from "../markers";
-import type { Offsets } from "../offsets";
-import type { Citation, Source } from "../wire";
+import { citationAt, type Verdict } from "../text/citations";
+import { formatTitle } from "../text/format";
+import type { Marker } from "../text/markers";
+import { words } from "../words";
+import { BlockContext, MarkerContext } from "./surroundings";
 import { VerdictIcon } from "./Icon";
+import { usePeek } from "./QuoteCard";
 
 declare module "react" {
   namespace JSX {
@@ -16,27 +17,17 @@ declare module "react" {
   }
 }
 
-interface MarkerSurroundings {
-  answer: string;
-  offsets: Offsets;
-  citations: Citation[];
-  sources: Source[];
-  running: boolean;
-  onOpen: (index: number, citations?: Citation[]) => void;
-}
-
-/** What the markers of one answer need to know. A context, so that a new citation does not parse the answer anew. */
-export const MarkerContext = createContext<MarkerSurroundings | null>(null);
-
 export function MarkerButton({ index, start }: Marker) {
   const surroundings = useContext(MarkerContext);
+  const block = useContext(BlockContext);
+  const peek = usePeek();
   const source = surroundings?.sources.find((candidate) => candidate.index === index);
   if (surroundings === null || source === undefined) return <>[{index}]</>;
 
   const { answer, offsets, citations, running, onOpen } = surroundings;
-  const citation = citationAt(answer, offsets, { index, start }, citations);
+  const citation = citationAt(answer, offsets, { index, start: block.start + start }, citations);
   const verdict: Verdict = citation?.verified ?? (running ? "pending" : "unchecked");
-  const words = `${formatTitle(source)}. ${VERDICT_WORDS[verdict]}`;
+  const card = { source, citation, verdict };
   return (
     <button
       type="button"
@@ -44,9 +35,15 @@ export function MarkerButton({ index, start }: Marker) {
       data-testid="marker"
       data-index={index}
       data-verdict={verdict}
-      aria-label={`Source ${index}: ${words}`}
-      title={words}
-      onClick={() => onOpen(index, citation === undefined ? undefined : [citation])}
+      aria-label={words.markerLabel(index, formatTitle(source), words.verdicts[verdict])}
+      onClick={() => {
+        peek.close();
+        onOpen(index, citation === undefined ? undefined : [citation]);
+      }}
+      onFocus={(event) => peek.show(event.currentTarget, card)}
+      onBlur={peek.hide}
+      onPointerEnter={(event) => event.pointerType === "mouse" && peek.show(event.currentTarget, card)}
+      onPointerLeave={peek.hide}
     >
       <span className="bracket">[</span>
       {index}

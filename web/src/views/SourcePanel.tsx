@@ -1,126 +1,257 @@
-/** The open source: the passage in its document, with the quote marked. */
-import { useEffect, useMemo, useRef, useState } from "react";
+/** Beside the answer: all sources of a turn, or one of them with the quote marked where it stands. */
+import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
 
-import { getSource, RequestRefused } from "../api";
-import { type OpenSource, VERDICT_WORDS } from "../citations";
-import { formatPlace } from "../format";
-import { cutText, markQuotes, type Range } from "../passage";
-import type { Citation, SourceRecord } from "../wire";
-import { findWraps } from "../wrapping";
+import { getSource } from "../service/api";
+import { describeError } from "../service/stream";
+import { citationsOf, groupSources, orderCitations, placeOf, step, type Reading } from "../state/reading";
+import type { Failure } from "../state/thread";
+import type { Turn } from "../state/turn";
+import { formatPlace, formatScore, formatTitle } from "../text/format";
+import type { Citation, Source, SourceRecord } from "../wire";
+import { explain, words } from "../words";
+import { IconButton } from "./Button";
 import { Icon, VerdictIcon } from "./Icon";
+import { PageImage } from "./PageImage";
+import { Passage } from "./Passage";
 
 interface Props {
-  source: OpenSource;
+  turn: Turn;
+  reading: Reading;
+  onRead: (reading: Reading) => void;
   onClose: () => void;
 }
 
-type Loaded = SourceRecord | { error: string } | null;
-
-export function SourcePanel({ source, onClose }: Props) {
-  const loaded = useSource(source.id);
+export function SourcePanel({ turn, reading, onRead, onClose }: Props) {
   const panel = useRef<HTMLElement>(null);
+  const source = turn.sources.find((candidate) => candidate.index === reading.index);
+  const place = placeOf(turn, reading);
+  const previous = step(turn, reading, -1);
+  const next = step(turn, reading, 1);
 
   useEffect(() => {
-    panel.current?.focus({ preventScroll: true });
-    const closeOnEscape = (event: KeyboardEvent) => {
-      if (event.key === "Escape") onClose();
-    };
-    window.addEventListener("keydown", closeOnEscape);
-    return () => window.removeEventListener("keydown", closeOnEscape);
-  }, [source, onClose]);
+    // Walking through the citations keeps the focus on the way.
+    if (!panel.current?.contains(document.activeElement)) panel.current?.focus({ preventScroll: true });
+  }, [reading]);
+
+  function onKeyDown(event: KeyboardEvent) {
+    const to = { ArrowLeft: previous, ArrowRight: next }[event.key];
+    if (to == null || event.target instanceof HTMLInputElement) return;
+    event.preventDefault();
+    onRead(to);
+  }
 
   return (
     <aside
       ref={panel}
       className="panel"
       tabIndex={-1}
-      aria-label={`Source ${source.index}`}
+      aria-label={source === undefined ? words.sources : words.source(source.index)}
       data-testid="source-panel"
+      onKeyDown={onKeyDown}
     >
       <header>
-        <span className="panel-index">Source {source.index}</span>
-        <button type="button" className="quiet" aria-label="Close the source" onClick={onClose}>
-          <Icon name="cross" />
-        </button>
+        <div className="panel-line">
+          {source === undefined ? (
+            <h2 className="panel-name">{words.sources}</h2>
+          ) : (
+            <button
+              type="button"
+              className="action"
+              data-testid="back-to-sources"
+              onClick={() => onRead({ ...reading, index: null, citations: [] })}
+            >
+              <Icon name="left" />
+              {words.backToSources}
+            </button>
+          )}
+          {place >= 0 && (
+            <span className="panel-steps">
+              <IconButton
+                icon="left"
+                label={words.previousCitation}
+                disabled={previous === null}
+                onClick={() => previous !== null && onRead(previous)}
+              />
+              <span className="muted" aria-label={words.citationOf(place + 1, orderCitations(turn).length)}>
+                {place + 1} / {orderCitations(turn).length}
+              </span>
+              <IconButton
+                icon="right"
+                label={words.nextCitation}
+                disabled={next === null}
+                data-testid="next-citation"
+                onClick={() => next !== null && onRead(next)}
+              />
+            </span>
+          )}
+          <IconButton icon="cross" label={words.closePanel} data-testid="close-panel" onClick={onClose} />
+        </div>
+        {source !== undefined && <Title source={source} citations={reading.citations} />}
       </header>
-      {loaded === null && <p className="muted">Loading the source…</p>}
-      {loaded !== null && "error" in loaded && (
-        <p className="notice" role="alert">
-          {loaded.error}
-        </p>
-      )}
-      {loaded !== null && "text" in loaded && <Passage source={loaded} citations={source.citations} />}
+      <div className="panel-scroll">
+        {source === undefined ? (
+          <SourceList turn={turn} onRead={onRead} />
+        ) : (
+          <OneSource key={source.id} source={source} citations={reading.citations} />
+        )}
+      </div>
     </aside>
   );
 }
 
-function Passage({ source, citations }: { source: SourceRecord; citations: Citation[] }) {
-  const { pieces, missing } = markQuotes(source, citations);
-  const { text: passage, before, after } = source;
-  const wraps = useMemo(() => findWraps(before + passage + after), [before, passage, after]);
-  const text = useRef<HTMLParagraphElement>(null);
-  const place = formatPlace(source);
-
-  useEffect(() => {
-    text.current?.querySelector("mark")?.scrollIntoView({ block: "nearest" });
-  }, [source, citations]);
-
+function SourceList({ turn, onRead }: { turn: Turn; onRead: (reading: Reading) => void }) {
+  const { cited, others } = groupSources(turn);
+  const groups = [
+    { name: words.cited, sources: cited },
+    { name: cited.length > 0 ? words.alsoFound : words.notCited, sources: others },
+  ];
+  const { runId } = turn;
   return (
-    <>
-      <h2>{source.document.title || source.document.source}</h2>
-      {place !== "" && <p className="panel-place">{place}</p>}
-      <Origin address={source.document.source} />
-      {!source.live && <p className="panel-note">This is an older version of the document; it has changed since.</p>}
-      {citations.length === 1 && citations[0] !== undefined && <Check citation={citations[0]} />}
-      {missing.map((quote) => (
-        <blockquote key={quote} data-testid="quote">
-          <mark>{quote}</mark>
-        </blockquote>
-      ))}
-      <p className="passage" ref={text}>
-        <span className="around">
-          <Reflowed text={before} start={0} wraps={wraps} />
-        </span>
-        {pieces.map(({ text, start, marked }) => {
-          const reflowed = <Reflowed text={text} start={before.length + start} wraps={wraps} />;
-          return marked ? (
-            <mark key={start} data-testid="quote">
-              {reflowed}
-            </mark>
-          ) : (
-            <span key={start}>{reflowed}</span>
-          );
-        })}
-        <span className="around">
-          <Reflowed text={after} start={before.length + passage.length} wraps={wraps} />
-        </span>
-      </p>
-    </>
+    <div className="source-list" data-testid="source-list">
+      {groups
+        .filter(({ sources }) => sources.length > 0)
+        .map(({ name, sources }) => (
+          <section key={name} aria-label={name}>
+            <h3>{name}</h3>
+            <ul>
+              {sources.map((source) => (
+                <li key={source.id}>
+                  <SourceLine
+                    source={source}
+                    onOpen={() => onRead({ runId, index: source.index, citations: citationsOf(turn, source.index) })}
+                  />
+                </li>
+              ))}
+            </ul>
+          </section>
+        ))}
+    </div>
   );
 }
 
-/** A part of a text, beginning at `start`, with every character; the text's wraps look like spaces. */
-function Reflowed({ text, start, wraps }: { text: string; start: number; wraps: Range[] }) {
-  const inPart = wraps.map((wrap) => ({ start: wrap.start - start, end: wrap.end - start }));
-  return cutText(text, inPart).map((piece) => (
-    <span key={piece.start} className={piece.marked ? "wrap" : undefined}>
-      {piece.text}
-    </span>
-  ));
+function SourceLine({ source, onOpen }: { source: Source; onOpen: () => void }) {
+  const { metadata, score, text } = source;
+  return (
+    <button type="button" className="source" data-testid="source" data-index={source.index} onClick={onOpen}>
+      <span className="source-index">{source.index}</span>
+      <span className="source-title" dir="auto">
+        {formatTitle(source)}
+      </span>
+      <span className="source-score" title={words.scoreMore}>
+        {words.score} {formatScore(score)}
+      </span>
+      <span className="source-place" dir="auto">
+        {formatPlace(source)}
+      </span>
+      {metadata.title !== "" && metadata.title !== metadata.source && (
+        <span className="source-file" dir="auto">
+          {metadata.source}
+        </span>
+      )}
+      <span className="source-text" dir="auto">
+        {text}
+      </span>
+    </button>
+  );
 }
 
-function Check({ citation }: { citation: Citation }) {
+type View = "page" | "text";
+
+function OneSource({ source, citations }: { source: Source; citations: Citation[] }) {
+  const [loaded, again] = useSource(source.id);
+  const [view, setView] = useState<View>("page");
+  const [pageFailed, setPageFailed] = useState(false);
+  const span = useMemo(() => spanOf(citations), [citations]);
+
+  if (loaded === null) return <p className="muted panel-body">{words.loading}</p>;
+  if ("code" in loaded) {
+    return (
+      <div className="notice panel-body" role="alert">
+        <p>{explain(loaded)}</p>
+        {loaded.code !== "source_not_found" && (
+          <div className="notice-actions">
+            <button type="button" onClick={again}>
+              {words.retry}
+            </button>
+          </div>
+        )}
+      </div>
+    );
+  }
+  const paged = loaded.page != null && loaded.boxes != null && !pageFailed;
+  const doubted = citations.length === 1 && citations[0]?.verified === "unsupported";
   return (
-    <p className={`check ${citation.verified}`}>
-      <VerdictIcon verdict={citation.verified} />
-      {VERDICT_WORDS[citation.verified]}
-    </p>
+    <div className="panel-body">
+      {!loaded.live && <p className="panel-note">{words.older}</p>}
+      {doubted && <p className="unsupported-note">{words.unsupportedMore}</p>}
+      {pageFailed && <p className="panel-note">{words.pageFailed}</p>}
+      {paged && (
+        <div className="views" role="group" aria-label={words.showAs}>
+          {(["page", "text"] as const).map((name) => (
+            <button
+              key={name}
+              type="button"
+              aria-pressed={view === name}
+              data-testid={`as-${name}`}
+              onClick={() => setView(name)}
+            >
+              {name === "page" ? words.asPage : words.asText}
+            </button>
+          ))}
+        </div>
+      )}
+      {paged && view === "page" ? (
+        <PageImage source={loaded} span={span} onFailed={() => setPageFailed(true)} />
+      ) : (
+        <Passage source={loaded} citations={citations} />
+      )}
+    </div>
+  );
+}
+
+/** From the first to the last character of some quotes; null without any. */
+function spanOf(citations: Citation[]): { start: number; end: number } | null {
+  if (citations.length === 0) return null;
+  return {
+    start: Math.min(...citations.map(({ span }) => span.start)),
+    end: Math.max(...citations.map(({ span }) => span.end)),
+  };
+}
+
+/** Which source this is, and how a single quote of it was verified; in sight while its text is scrolled. */
+function Title({ source, citations }: { source: Source; citations: Citation[] }) {
+  const { metadata } = source;
+  const place = formatPlace(source);
+  const verdict = citations.length === 1 ? citations[0]?.verified : undefined;
+  return (
+    <div className="panel-title">
+      <span className="source-index">{source.index}</span>
+      <h2 dir="auto">{formatTitle(source)}</h2>
+      {place !== "" && (
+        <p className="panel-place" dir="auto">
+          {place}
+        </p>
+      )}
+      {metadata.source !== formatTitle(source) && <Origin address={metadata.source} />}
+      {verdict !== undefined && (
+        <p className={`check ${verdict}`}>
+          <VerdictIcon verdict={verdict} />
+          {words.verdicts[verdict]}
+        </p>
+      )}
+    </div>
   );
 }
 
 /** Where the document came from; a link when that is on the web. */
 function Origin({ address }: { address: string }) {
-  if (!/^https?:\/\//.test(address)) return <p className="panel-origin">{address}</p>;
+  if (!/^https?:\/\//.test(address)) {
+    return (
+      <p className="panel-origin" dir="auto">
+        {address}
+      </p>
+    );
+  }
   return (
     <p className="panel-origin">
       <a href={address} title={address} target="_blank" rel="noopener noreferrer nofollow">
@@ -130,18 +261,18 @@ function Origin({ address }: { address: string }) {
   );
 }
 
-function useSource(id: string): Loaded {
-  const [loaded, setLoaded] = useState<Loaded>(null);
+function useSource(id: string): [SourceRecord | Failure | null, () => void] {
+  const [loaded, setLoaded] = useState<SourceRecord | Failure | null>(null);
+  const [tries, setTries] = useState(0);
   useEffect(() => {
     const leaving = new AbortController();
+    setLoaded(null);
     getSource(id, leaving.signal)
       .then(setLoaded)
       .catch((error: unknown) => {
-        if (leaving.signal.aborted) return;
-        const refused = error instanceof RequestRefused;
-        setLoaded({ error: refused ? error.message : "The source could not be loaded. The server cannot be reached." });
+        if (!leaving.signal.aborted) setLoaded(describeError(error));
       });
     return () => leaving.abort();
-  }, [id]);
-  return loaded;
+  }, [id, tries]);
+  return [loaded, () => setTries((before) => before + 1)];
 }

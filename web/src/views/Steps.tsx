@@ -1,51 +1,75 @@
 /** What the service is doing for a turn: live while it works, one line once there is an answer. */
-import { formatMs } from "../format";
-import { isRunning, type Step, type Turn } from "../turn";
-import { NODES, type NodeName } from "../wire";
-import { Icon } from "./Icon";
+import { useState } from "react";
 
-/** Shown until the service has said its own label. */
-const WAITING_LABELS: Record<NodeName, string> = {
-  condense: "Understand the question",
-  retrieve: "Search the documents",
-  cite_and_generate: "Write the answer",
-  finalize: "Check and store it",
-};
+import { getRun } from "../service/api";
+import { foldStatuses, isRunning, type Step, type Turn } from "../state/turn";
+import { formatMs } from "../text/format";
+import { NODES, type NodeName } from "../wire";
+import { words } from "../words";
+import { Icon } from "./Icon";
 
 export function Steps({ turn }: { turn: Turn }) {
   const running = isRunning(turn);
-  if (turn.steps.length === 0 && !running) return null;
-  const shown = NODES.filter((node) => running || turn.steps.some((step) => step.node === node));
+  const [stored, setStored] = useState<Step[]>([]);
+  const steps = turn.steps.length > 0 ? turn.steps : stored;
+  if (turn.outcome?.kind === "refused" || (steps.length === 0 && turn.outcome?.kind === "lost")) return null;
+  const shown = NODES.filter((node) => running || steps.some((step) => step.node === node));
+
+  /** A turn out of the store comes without its steps: its run has them. */
+  async function load() {
+    if (running || steps.length > 0) return;
+    const run = await getRun(turn.runId).catch(() => null);
+    if (run !== null) setStored(foldStatuses(run.statuses));
+  }
+
   return (
-    <details className="steps" data-testid="steps" open={running && turn.answer === ""}>
-      <summary>{summarize(turn)}</summary>
+    <details
+      className="steps"
+      data-testid="steps"
+      open={running && turn.answer === ""}
+      onToggle={(event) => event.currentTarget.open && void load()}
+    >
+      <summary>
+        <Icon name={running ? "spinner" : "right"} />
+        <span>{summarize(turn)}</span>
+      </summary>
       <ol>
         {shown.map((node) => (
-          <StepLine key={node} node={node} turn={turn} />
+          <StepLine key={node} node={node} steps={steps} turn={turn} />
         ))}
       </ol>
+      {turn.reasoning !== "" && (
+        <details className="thoughts">
+          <summary>{words.thoughts}</summary>
+          <p dir="auto">{turn.reasoning}</p>
+        </details>
+      )}
     </details>
   );
 }
 
-/** What a step's detail may hold that is worth a line, in a person's words. */
-const FACT_WORDS: Record<string, string> = {
-  question: "Searched for",
-  dropped_turns: "Earlier turns left out",
-  hits: "Passages",
-  citations: "Citations",
-};
-
-function StepLine({ node, turn }: { node: NodeName; turn: Turn }) {
-  const step = turn.steps.find((candidate) => candidate.node === node);
+function StepLine({ node, steps, turn }: { node: NodeName; steps: Step[]; turn: Turn }) {
+  const step = steps.find((candidate) => candidate.node === node);
   const state = stateOf(step, isRunning(turn));
+  const facts = step === undefined ? [] : tellFacts(node, step.detail, turn.question);
   return (
     <li className={`step ${state}`} data-node={node} data-state={state}>
       <Icon name={STATE_ICONS[state]} />
-      <span className="step-label">{step?.label ?? WAITING_LABELS[node]}</span>
-      {state === "skip" && <span className="muted">left out</span>}
+      <span className="step-label">
+        {words.steps[node]}
+        <span className="unseen">, {words.stepStates[state]}</span>
+      </span>
+      {(state === "skip" || state === "failed") && <span className="muted">{words.stepStates[state]}</span>}
       {step?.ms != null && <span className="step-ms">{formatMs(step.ms)}</span>}
-      {step !== undefined && <Facts detail={step.detail} asked={turn.question} />}
+      {facts.length > 0 && (
+        <ul className="facts">
+          {facts.map((fact) => (
+            <li key={fact} dir="auto">
+              {fact}
+            </li>
+          ))}
+        </ul>
+      )}
     </li>
   );
 }
@@ -62,35 +86,39 @@ const STATE_ICONS = {
 /** A step whose end never came is not going on once the run is over, or out of sight. */
 function stateOf(step: Step | undefined, running: boolean): keyof typeof STATE_ICONS {
   if (step === undefined) return "waiting";
-  if (step.detail.failed === true) return "failed";
+  if (step.detail["failed"] === true) return "failed";
   return step.state === "start" && !running ? "unfinished" : step.state;
 }
 
-function Facts({ detail, asked }: { detail: Record<string, unknown>; asked: string }) {
-  const names = Object.keys(FACT_WORDS).filter((name) => isNews(name, detail[name], asked));
-  if (names.length === 0) return null;
-  return (
-    <dl className="facts">
-      {names.map((name) => (
-        <div key={name}>
-          <dt>{FACT_WORDS[name]}</dt>
-          <dd>{String(detail[name])}</dd>
-        </div>
-      ))}
-    </dl>
-  );
+/** What a step did, as far as it is news: that a question was searched for as it was asked need not be said. */
+function tellFacts(node: NodeName, detail: Record<string, unknown>, asked: string): string[] {
+  const { question, dropped_turns: dropped, rewrite, hits, citations, grounding } = detail;
+  const facts: (string | false)[] = {
+    condense: [
+      typeof question === "string" && question !== asked && `${words.searchedFor}: ${question}`,
+      rewrite === "failed" && words.rewriteFailed,
+      typeof dropped === "number" && dropped > 0 && words.turnsDropped(dropped),
+    ],
+    retrieve: [typeof hits === "number" && words.passagesFound(hits)],
+    cite_and_generate: [typeof citations === "number" && citations > 0 && words.citationsMade(citations)],
+    finalize: [
+      isGrounding(grounding) &&
+        detail["cited"] instanceof Array &&
+        detail["cited"].length > 0 &&
+        words.grounding[grounding],
+    ],
+  }[node];
+  return facts.filter((fact) => fact !== false);
 }
 
-/** That a question was searched for as it was asked, or that nothing was left out, need not be said. */
-function isNews(name: string, value: unknown, asked: string): boolean {
-  return value !== undefined && value !== asked && !(name === "dropped_turns" && value === 0);
+function isGrounding(value: unknown): value is keyof typeof words.grounding {
+  return typeof value === "string" && Object.hasOwn(words.grounding, value);
 }
 
 function summarize(turn: Turn): string {
   const current = turn.steps.findLast((step) => step.state === "start") ?? turn.steps.at(-1);
-  if (turn.outcome === null) return current === undefined ? "Connecting…" : `${current.label}…`;
-  if (turn.outcome.kind !== "done") return "What was done";
-  const found = turn.sources.length;
-  const words = found === 1 ? "1 passage found" : `${found} passages found`;
-  return turn.outcome.totalMs === null ? words : `${words} · ${formatMs(turn.outcome.totalMs)}`;
+  if (turn.outcome === null) return current === undefined ? `${words.connecting}…` : `${words.steps[current.node]}…`;
+  if (turn.outcome.kind !== "done") return words.stepsDone;
+  const found = words.passagesFound(turn.sources.length);
+  return turn.outcome.totalMs === null ? found : `${found} · ${formatMs(turn.outcome.totalMs)}`;
 }

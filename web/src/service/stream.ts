@@ -8,7 +8,7 @@
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 
 import { readRefusal, RequestRefused } from "./api";
-import { isTerminal, parseRunEvent, type ChatRequest, type RunEvent } from "./wire";
+import { isTerminal, parseRunEvent, type ChatRequest, type RunEvent } from "../wire";
 
 /** An event and its place in the run, counted from 1. */
 export interface Frame {
@@ -19,8 +19,8 @@ export interface Frame {
 /** The connection could not be had again. The run may still be going on, or have ended, at the server. */
 export class ConnectionLost extends Error {}
 
-/** Waits between attempts. The first is short because the server cancels a run that nobody reads after 2 s. */
-const RECONNECT_MS = [200, 500, 1000, 2000, 4000, 8000, 8000, 8000];
+/** Waits between attempts; the last one goes on for ever once a run is known to be there. */
+const RECONNECT_MS = [200, 500, 1000, 2000, 4000, 8000];
 /** Attempts when nothing has arrived at all: most likely there is no server. */
 const FIRST_ATTEMPTS = 4;
 /** Three heartbeats missed: a connection that a phone or a proxy let die without closing it. */
@@ -33,36 +33,39 @@ export function makeRunId(): string {
   return `web-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-/** Start a run and read it to its end. Throws `RequestRefused` or `ConnectionLost`; ends silently on abort. */
-export function askQuestion(request: ChatRequest, signal: AbortSignal): AsyncGenerator<Frame> {
-  return readRun(request.run_id, signal, () =>
+/**
+ * Start a run and read it to its end. Throws `RequestRefused` or `ConnectionLost`; ends silently on abort.
+ *
+ * `onDropped` is called each time when the connection was lost and will be tried again.
+ */
+export function askQuestion(request: ChatRequest, signal: AbortSignal, onDropped?: () => void): AsyncGenerator<Frame> {
+  const ask = () =>
     fetch("/v1/chat/stream", {
       method: "POST",
       signal,
       headers: { "Content-Type": "application/json", Accept: "text/event-stream" },
       body: JSON.stringify(request),
-    }),
-  );
+    });
+  return readRun(request.run_id, signal, ask, onDropped);
 }
 
 /** Read a run that exists, from its first event. Same errors as `askQuestion`. */
-export function followRun(runId: string, signal: AbortSignal): AsyncGenerator<Frame> {
-  return readRun(runId, signal, () => openEvents(runId, 0, signal));
+export function followRun(runId: string, signal: AbortSignal, onDropped?: () => void): AsyncGenerator<Frame> {
+  return readRun(runId, signal, () => openEvents(runId, 0, signal), onDropped);
 }
 
 async function* readRun(
   runId: string,
   signal: AbortSignal,
-  open: () => Promise<Response>,
+  begin: () => Promise<Response>,
+  onDropped: () => void = () => undefined,
 ): AsyncGenerator<Frame> {
   let seen = 0;
   let failures = 0;
-  let opening = open;
   while (!signal.aborted) {
-    const response = await openOrNull(opening);
+    // Asking again with the same run id attaches to the run, if the question got through: it never starts a second one.
+    const response = await openOrNull(seen === 0 ? begin : () => openEvents(runId, seen, signal));
     if (response?.status === 204) return;
-    // The question itself was lost on its way: there is nothing to go on with.
-    if (response?.status === 404 && opening !== open && seen === 0) throw new ConnectionLost();
     if (response?.ok) {
       let snapshot = false;
       for await (const frame of readFrames(response, signal)) {
@@ -73,15 +76,14 @@ async function* readRun(
         yield frame;
         if (isTerminal(frame.event)) return;
       }
-    } else if (response !== null && !isPassing(response.status, opening === open)) {
+    } else if (response !== null && !isPassing(response.status, seen === 0 && failures === 0)) {
       throw await readRefusal(response);
     }
     if (signal.aborted) return;
-    const wait = RECONNECT_MS[failures];
-    if (wait === undefined || (seen === 0 && failures >= FIRST_ATTEMPTS)) throw new ConnectionLost();
+    if (seen === 0 && failures >= FIRST_ATTEMPTS) throw new ConnectionLost();
+    onDropped();
+    await pause(RECONNECT_MS[Math.min(failures, RECONNECT_MS.length - 1)] ?? 0, signal);
     failures += 1;
-    await pause(wait, signal);
-    opening = () => openEvents(runId, seen, signal);
   }
 }
 
@@ -127,13 +129,16 @@ async function* readFrames(response: Response, signal: AbortSignal): AsyncGenera
   }
 }
 
-/** The next bytes; null when the connection ended, broke or fell silent. */
+/** The next bytes; null when the connection ended, broke or fell silent, or the browser went offline. */
 async function readOrNull(
   reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
 ): Promise<Uint8Array<ArrayBuffer> | null> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  const given = new AbortController();
   const silence = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), SILENCE_MS);
+    const giveUp = () => resolve(null);
+    const timer = setTimeout(giveUp, SILENCE_MS);
+    given.signal.addEventListener("abort", () => clearTimeout(timer));
+    globalThis.addEventListener?.("offline", giveUp, { signal: given.signal });
   });
   try {
     const read = reader.read().then(({ value }) => value ?? null);
@@ -141,7 +146,7 @@ async function readOrNull(
   } catch {
     return null;
   } finally {
-    clearTimeout(timer);
+    given.abort();
   }
 }
 
@@ -151,23 +156,25 @@ function parseFrame(message: EventSourceMessage): Frame | null {
   return event === null || !Number.isInteger(n) ? null : { n, event };
 }
 
+/** Wait; a browser that is online again ends it at once. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer);
       signal.removeEventListener("abort", end);
+      globalThis.removeEventListener?.("online", end);
       resolve();
     };
     const timer = setTimeout(end, ms);
     signal.addEventListener("abort", end);
+    globalThis.addEventListener?.("online", end);
   });
 }
 
-/** What to tell a person about an error of this file. */
+/** An error of this file, or of a plain call, as a code and the service's own words, if it had any. */
 export function describeError(error: unknown): { code: string; message: string } {
   if (error instanceof RequestRefused) return { code: error.code, message: error.message };
-  if (error instanceof ConnectionLost) {
-    return { code: "connection_lost", message: "The server cannot be reached." };
-  }
-  return { code: "page_error", message: "The page could not read the server's answer. Reload it to try again." };
+  // What `fetch` throws when there is no network.
+  if (error instanceof ConnectionLost || error instanceof TypeError) return { code: "connection_lost", message: "" };
+  return { code: "page_error", message: "" };
 }

@@ -1,6 +1,6 @@
 /** The passage of a source, cut into marked and unmarked pieces. */
 import { Offsets } from "./offsets";
-import type { Citation, SourceRecord } from "./wire";
+import type { Citation, SourceRecord } from "../wire";
 
 export interface Piece {
   text: string;

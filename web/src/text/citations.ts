@@ -1,32 +1,16 @@
 /** Citations: which one belongs to a marker, and how far a sentence can be trusted. */
 import type { Marker } from "./markers";
 import type { Offsets } from "./offsets";
-import type { Citation } from "./wire";
+import type { Citation } from "../wire";
 
 /** The state of a marker. `pending`: its sentence is still being written. `unchecked`: the run ended before. */
 export type Verdict = Citation["verified"] | "pending" | "unchecked";
-
-/** The source that is open: the quotes of one marker, or of all that cite it. */
-export interface OpenSource {
-  id: string;
-  index: number;
-  citations: Citation[];
-}
-
-/** A verdict in a person's words. */
-export const VERDICT_WORDS: Record<Verdict, string> = {
-  exact: "Word for word in the source",
-  supported: "Supported by the source",
-  unsupported: "Not supported by the source",
-  pending: "Being checked",
-  unchecked: "Not checked",
-};
 
 /**
  * The citation of a marker: the one of its number whose sentence it stands in or at.
  *
  * A citation names its sentence without the markers at its ends. A marker between two sentences belongs to the one
- * before it, unless a line break comes between them.
+ * before it, unless a line break comes between them. `answer` may be older than the marker: it has no citation then.
  */
 export function citationAt(
   answer: string,
@@ -34,6 +18,7 @@ export function citationAt(
   marker: Marker,
   citations: Citation[],
 ): Citation | undefined {
+  if (marker.start >= answer.length) return undefined;
   const markerEnd = marker.start + `[${marker.index}]`.length;
   const placed = citations
     .filter((citation) => citation.index === marker.index && citation.origin === "claimed")

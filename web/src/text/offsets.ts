@@ -1,5 +1,5 @@
 /** Offsets: the wire counts Unicode code points, JavaScript strings count UTF-16 units. */
-import type { Span } from "./wire";
+import type { Span } from "../wire";
 
 /** Reads the wire's offsets in one text; built once, as most texts need no conversion at all. */
 export class Offsets {

@@ -4,17 +4,18 @@
  * Folding the same event twice changes nothing, so a stream may be cut anywhere and read again from any earlier
  * place. A snapshot replaces what was there.
  */
-import type { Frame } from "./stream";
+import type { Frame } from "../service/stream";
 import type {
   Citation,
   DoneStatus,
+  Feedback,
   Grounding,
   NodeName,
   NodeStatus,
   RunEvent,
   Source,
   TurnRecord,
-} from "./wire";
+} from "../wire";
 
 /** How a turn ended. `refused`: no run came of it. `lost`: this page could not read on; the run may have. */
 export type Outcome =
@@ -33,18 +34,27 @@ export interface Step {
 export interface Turn {
   runId: string;
   question: string;
-  /** Known from the first event on. */
+  /** Both are known from the first event on. */
   threadId: string | null;
+  messageId: string | null;
   /** Place of the last event that was folded in; 0 before the first. */
   seen: number;
   /** The events now coming are a snapshot, which all have the same place. */
   snapshot: boolean;
   steps: Step[];
   sources: Source[];
+  /** What a reasoning model thought aloud. */
+  reasoning: string;
   answer: string;
   citations: Citation[];
+  /** What could be asked next. */
+  suggestions: string[];
+  /** The connection was lost in the middle, and is being tried again. */
+  dropped: boolean;
   /** Null while the run goes on. */
   outcome: Outcome | null;
+  /** What the reader thinks of the answer. */
+  feedback: Feedback | null;
 }
 
 /** Whether the run of this turn goes on. */
@@ -58,21 +68,27 @@ export function newTurn(runId: string, question: string): Turn {
     runId,
     question,
     threadId: null,
+    messageId: null,
     seen: 0,
     snapshot: false,
     steps: [],
     sources: [],
+    reasoning: "",
     answer: "",
     citations: [],
+    suggestions: [],
+    dropped: false,
     outcome: null,
+    feedback: null,
   };
 }
 
 /** The turn after one more event. */
-export function foldFrame(turn: Turn, { n, event }: Frame): Turn {
-  if (turn.outcome !== null) return turn;
+export function foldFrame(before: Turn, { n, event }: Frame): Turn {
+  if (before.outcome !== null) return before;
+  const turn = before.dropped ? { ...before, dropped: false } : before;
   if (event.event === "run" && event.data.snapshot === true) {
-    return { ...newTurn(turn.runId, turn.question), threadId: event.data.thread_id, seen: turn.seen, snapshot: true };
+    return { ...foldEvent(newTurn(turn.runId, turn.question), event), seen: turn.seen, snapshot: true };
   }
   if (turn.snapshot) return foldEvent(turn, event);
   return n <= turn.seen ? turn : { ...foldEvent(turn, event), seen: n };
@@ -81,7 +97,7 @@ export function foldFrame(turn: Turn, { n, event }: Frame): Turn {
 function foldEvent(turn: Turn, event: RunEvent): Turn {
   switch (event.event) {
     case "run":
-      return { ...turn, threadId: event.data.thread_id };
+      return { ...turn, threadId: event.data.thread_id, messageId: event.data.message_id };
     case "status":
       return { ...turn, steps: foldStatus(turn.steps, event.data) };
     case "source":
@@ -97,10 +113,15 @@ function foldEvent(turn: Turn, event: RunEvent): Turn {
     case "failed":
       return { ...turn, outcome: { kind: "failed", code: event.data.code, message: event.data.message } };
     case "reasoning":
+      return { ...turn, reasoning: turn.reasoning + event.data.delta };
     case "suggest":
-      // Not part of what this page shows.
-      return turn;
+      return { ...turn, suggestions: event.data.questions };
   }
+}
+
+/** The steps that these statuses tell of. */
+export function foldStatuses(statuses: NodeStatus[]): Step[] {
+  return statuses.reduce(foldStatus, []);
 }
 
 function foldStatus(steps: Step[], status: NodeStatus): Step[] {
@@ -117,7 +138,7 @@ function foldStatus(steps: Step[], status: NodeStatus): Step[] {
 
 /** A turn out of the store. One that is still running is empty: its events are read from the first on. */
 export function storedTurn(record: TurnRecord, threadId: string): Turn {
-  const turn = { ...newTurn(record.run_id, record.question), threadId };
+  const turn = { ...newTurn(record.run_id, record.question), threadId, messageId: record.message_id };
   if (record.status === "running") return turn;
   return {
     ...turn,
@@ -125,6 +146,7 @@ export function storedTurn(record: TurnRecord, threadId: string): Turn {
     answer: record.answer,
     citations: record.citations,
     outcome: storedOutcome(record, record.status),
+    feedback: record.feedback ?? null,
   };
 }
 

@@ -1,0 +1,54 @@
+/** What a screen reader hears of an answer that is on its way: steps, whole sentences and the end, politely; no tokens. */
+import { useEffect, useRef, useState } from "react";
+
+import { isRunning, type Turn } from "../state/turn";
+import { speakSentences } from "../text/speech";
+import { words } from "../words";
+
+/** Lines that are kept; what was said before needs not be there any more. */
+const KEPT = 30;
+
+export function Announcer({ turn }: { turn: Turn | undefined }) {
+  const [lines, setLines] = useState<{ id: number; text: string }[]>([]);
+  const heard = useRef({ runId: "", said: 0, live: false });
+
+  useEffect(() => {
+    if (turn === undefined) return;
+    // An old answer that is only shown was not asked for just now.
+    if (heard.current.runId !== turn.runId) heard.current = { runId: turn.runId, said: 0, live: isRunning(turn) };
+    if (!heard.current.live) return;
+    const all = tell(turn);
+    const news = all.slice(heard.current.said);
+    if (news.length === 0) return;
+    const first = heard.current.said;
+    heard.current.said = all.length;
+    setLines((before) => [...before, ...news.map((text, n) => ({ id: first + n, text }))].slice(-KEPT));
+    if (!isRunning(turn)) heard.current.live = false;
+  }, [turn]);
+
+  return (
+    <div className="unseen" role="log" aria-live="polite" aria-relevant="additions" data-testid="announcer">
+      {lines.map(({ id, text }) => (
+        <p key={`${heard.current.runId}-${id}`}>{text}</p>
+      ))}
+    </div>
+  );
+}
+
+/** All there is to say of a turn so far; it only ever grows at its end. */
+function tell(turn: Turn): string[] {
+  const ended = !isRunning(turn);
+  const steps = turn.steps.filter(({ node }) => node !== "finalize").map(({ node }) => words.steps[node]);
+  const sentences = turn.answer === "" ? [] : speakSentences(turn.answer, ended, words.code);
+  if (!ended) return [...steps, ...sentences];
+  return [...steps, ...sentences, ...tellEnd(turn)];
+}
+
+function tellEnd({ outcome, answer }: Turn): string[] {
+  if (outcome === null) return [];
+  // A notice about an error is an alert already.
+  if (outcome.kind !== "done") return [];
+  if (outcome.status === "stopped") return [answer === "" ? words.outcomes.stoppedEmpty : words.outcomes.stopped];
+  if (outcome.status === "incomplete") return [words.outcomes.incomplete];
+  return outcome.status === "completed" && outcome.grounding !== null ? [words.grounding[outcome.grounding]] : [];
+}
