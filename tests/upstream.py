@@ -5,7 +5,8 @@ numbers: N and M count, S is seconds. Those in brackets may be left out.
 
 Answers: `say` and every other name answer `ANSWER` · `slow:N:S` writes N words, S seconds apart · `endless[:S]` never
 stops writing them · `late:S` is silent for S seconds first · `big:N:M` writes N pieces of M characters · `marker:N:S`
-writes N words S seconds apart, each with the last `nonce-…` of the question · `think` and `reasoning` think aloud ·
+writes N words S seconds apart, each with the last `nonce-…` of the question · `essay:N:S` writes N words S seconds
+apart in Markdown, with a marker in each sentence · `think` and `reasoning` think aloud ·
 `text:TEXT` writes TEXT character by character.
 Before an answer: `status:CODE` · `retryafter:S` is 429 with that Retry-After · `flaky:CODE:N` is CODE the first N
 times, then `ANSWER` · `hanghead` never answers.
@@ -235,7 +236,7 @@ async def _stream(
     if ends_early or name in (*REASONS, "nofinish", "error", "garbage", "badutf8"):
         default = 0 if ends_early else None
         words = itertools.islice(words, int(numbers[0]) if numbers else default)
-    pace = {"slow": 1, "marker": 1, "endless": 0}.get(name)
+    pace = {"slow": 1, "marker": 1, "essay": 1, "endless": 0}.get(name)
     pause_s = float(numbers[pace]) if pace is not None and len(numbers) > pace else 0.0
     written = 0
     for word in words:
@@ -282,6 +283,8 @@ def _words(name: str, numbers: list[str], body: dict[str, Any]) -> Iterable[str]
         return (f"word{number} " for number in range(int(numbers[0])))
     if name == "marker":
         return (f"{nonces[-1]}-{number} " for number in range(int(numbers[0])))
+    if name == "essay":
+        return _essay(int(numbers[0]))
     if name == "endless":
         return (f"word{number} " for number in itertools.count())
     if name == "big":
@@ -290,6 +293,19 @@ def _words(name: str, numbers: list[str], body: dict[str, Any]) -> Iterable[str]
         return ":".join(numbers)
     text = {"think": f"<think>Let me see.</think>{ANSWER}", "reasoning": f"I think so. {ANSWER}"}.get(name, ANSWER)
     return (word if number == 0 else f" {word}" for number, word in enumerate(text.split(" ")))
+
+
+def _essay(length: int) -> Iterator[str]:
+    """Sentences of twelve words with a marker each, four in a paragraph; every fifth paragraph is a list, or code."""
+    for number in range(length):
+        paragraph, place = divmod(number, 48)
+        start = {2: "- ", 4: "```sh\n"}.get(paragraph % 5, "") if place == 0 else ""
+        ends = place % 12 == 11
+        in_code = paragraph % 5 == 4
+        stop = ("\n" if in_code else f" [{1 + paragraph % 2}]. ") if ends else " "
+        item = "\n- " if paragraph % 5 == 2 and ends and place < 47 else ""
+        end = ("```\n\n" if in_code else "\n\n") if place == 47 else ""
+        yield f"{start}word{number}{stop}{item}{end}"
 
 
 def _chunk(delta: dict[str, Any], reason: str | None = None) -> bytes:

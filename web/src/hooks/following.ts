@@ -3,6 +3,8 @@ import { useEffect, useLayoutEffect, type RefObject } from "react";
 
 /** Closer than this to the end of the page counts as being there. */
 const NEAR_PX = 96;
+/** Fractions of pixels. */
+const AT_END_PX = 2;
 
 /** Go to the end of what scrolls when `landmark` changes, and stay there while `content` is growing. */
 export function useFollowing(content: RefObject<HTMLElement | null>, growing: boolean, landmark: string): void {
@@ -19,9 +21,11 @@ export function useFollowing(content: RefObject<HTMLElement | null>, growing: bo
     let following = true;
     let top = scroller.scrollTop;
     const look = () => {
-      // Growing below takes the end away from a reader just as well: only scrolling up means leaving it.
-      if (distanceToEnd(scroller) < NEAR_PX) following = true;
-      else if (scroller.scrollTop < top) following = false;
+      // Growing below takes the end away from a reader just as well: only scrolling up means leaving it. What becomes
+      // shorter scrolls up too, and is still at its end.
+      const distance = distanceToEnd(scroller);
+      if (scroller.scrollTop < top && distance > AT_END_PX) following = false;
+      else if (distance < NEAR_PX) following = true;
       top = scroller.scrollTop;
     };
     const observer = new ResizeObserver(() => {
