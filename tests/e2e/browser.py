@@ -23,6 +23,7 @@ ARGUMENTS = [
 REQUIRED = "CITESTREAM_REQUIRE_SERVICES"
 """Set where everything must be there, as in CI: what is missing is then a failure."""
 WAIT_MS = 30_000
+expect.set_options(timeout=WAIT_MS)
 JOIN_S = 30
 """How long a thread of the proxy may take to end."""
 GRACE_S = 20
@@ -35,8 +36,8 @@ LAMP = "How often must the lamp be trimmed?"
 SLOW = ("slow:120:0.05", "".join(f"word{number} " for number in range(120)))
 """A model that takes six seconds, and what it says."""
 
-LOOKS = [(locale, theme) for locale in ("en-US", "zh-CN") for theme in ("light", "dark")]
-"""Languages and colours that every journey of the page is made in."""
+LOOKS = [("en-US", "light"), ("zh-CN", "dark")]
+"""Language and colours that every journey of the page is made in: each language and each theme once."""
 
 
 class Proxy:
@@ -129,7 +130,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(params=LOOKS, ids="-".join)
 def looked(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page in each language and each colour scheme."""
+    """A page in each of `LOOKS`."""
     locale, theme = request.param
     context = browser.new_context(
         viewport=DESKTOP, locale=locale, color_scheme=theme, permissions=["clipboard-read", "clipboard-write"]

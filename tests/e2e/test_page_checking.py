@@ -1,4 +1,4 @@
-"""The page, point 2: check. Verdicts of markers, quotes on hover and focus, sources beside the answer, pages of PDFs."""
+"""The page, point 2: check. Verdicts of markers, quotes on hover and focus, sources beside the answer, PDF pages."""
 
 import subprocess
 from collections.abc import Iterator

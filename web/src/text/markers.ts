@@ -69,6 +69,8 @@ function tokenizeMarker(effects: Effects, ok: State, nok: State): State {
   let digits = 0;
 
   return function start(code: Code) {
+    // After an exclamation mark this is asked of anything, and of the end.
+    if (code !== OPENING_BRACKET) return nok(code);
     effects.enter("marker");
     effects.consume(code);
     return digit;

@@ -26,6 +26,7 @@ import type { Citation } from "../wire";
 import { Code } from "./Code";
 import { Formula } from "./Formula";
 import { MarkerButton } from "./Marker";
+import { Safely } from "./Safely";
 import { BlockContext, MarkerContext } from "./surroundings";
 
 const SCHEMA: typeof defaultSchema = {
@@ -106,9 +107,11 @@ const BlockView = memo(function BlockView({ text, start, unsupported, growing }:
   return (
     <BlockContext value={{ start, growing }}>
       <div className="block" dir="auto">
-        <Markdown remarkPlugins={REMARK} rehypePlugins={rehype} components={COMPONENTS}>
-          {text}
-        </Markdown>
+        <Safely of={text} instead={text}>
+          <Markdown remarkPlugins={REMARK} rehypePlugins={rehype} components={COMPONENTS}>
+            {text}
+          </Markdown>
+        </Safely>
       </div>
     </BlockContext>
   );

@@ -4,6 +4,7 @@ import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 import { describeError } from "../service/stream";
 import { explain, words } from "../words";
 import { IconButton } from "./Button";
+import { Icon } from "./Icon";
 
 interface DialogProps {
   title: string;
@@ -80,6 +81,7 @@ export function Confirm({ title, text, action, onConfirm, onClose }: ConfirmProp
           disabled={state.busy}
           onClick={() => void confirm()}
         >
+          {state.busy && <Icon name="spinner" />}
           {action}
         </button>
       </div>

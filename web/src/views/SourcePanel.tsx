@@ -88,7 +88,7 @@ export function SourcePanel({ turn, reading, onRead, onClose }: Props) {
         </div>
         {source !== undefined && <Title source={source} citations={reading.citations} />}
       </header>
-      <div className="panel-scroll">
+      <div className="panel-scroll" tabIndex={0}>
         {source === undefined ? (
           <SourceList turn={turn} onRead={onRead} />
         ) : (
