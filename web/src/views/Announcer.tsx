@@ -9,7 +9,7 @@ import { words } from "../words";
 const KEPT = 30;
 
 export function Announcer({ turn }: { turn: Turn | undefined }) {
-  const [lines, setLines] = useState<{ id: number; text: string }[]>([]);
+  const [lines, setLines] = useState<{ id: string; text: string }[]>([]);
   const heard = useRef({ runId: "", said: 0, live: false });
 
   useEffect(() => {
@@ -20,16 +20,16 @@ export function Announcer({ turn }: { turn: Turn | undefined }) {
     const all = tell(turn);
     const news = all.slice(heard.current.said);
     if (news.length === 0) return;
-    const first = heard.current.said;
+    const { runId, said } = heard.current;
     heard.current.said = all.length;
-    setLines((before) => [...before, ...news.map((text, n) => ({ id: first + n, text }))].slice(-KEPT));
+    setLines((before) => [...before, ...news.map((text, n) => ({ id: `${runId} ${said + n}`, text }))].slice(-KEPT));
     if (!isRunning(turn)) heard.current.live = false;
   }, [turn]);
 
   return (
     <div className="unseen" role="log" aria-live="polite" aria-relevant="additions" data-testid="announcer">
       {lines.map(({ id, text }) => (
-        <p key={`${heard.current.runId}-${id}`}>{text}</p>
+        <p key={id}>{text}</p>
       ))}
     </div>
   );
