@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from graph.markers import LARGEST_MARKER, Marker, Style, find_marker, may_begin
-from graph.sentences import sentence_end
+from graph.markers import LARGEST_MARKER, Marker, Style, find_marker, may_begin, text_end
+from graph.sentences import may_end, sentence_end
 
 _BRACKETED = re.compile(r"(?<!\\)\[(\d+)\]")
 
@@ -57,6 +57,8 @@ class CitationParser:
     """Where the sentence that is not complete yet begins in the answer."""
     _mask: str = ""
     """The answer from there on with markers as spaces and code as letters: what sentences are found in."""
+    _searched: int = 0
+    """Up to where the mask holds nothing that can end a sentence."""
     _markers: list[tuple[int, int, int]] = field(default_factory=list)
     """(start, end, n) of markers in the answer that no claim has taken yet."""
     _mode: _Mode = _Mode.PROSE
@@ -76,7 +78,7 @@ class CitationParser:
         pieces: list[str] = []
         position = 0
         while position < len(self._pending):
-            used = self._step(position, pieces, final=final)
+            used = self._take_text(position, pieces) or self._step(position, pieces, final=final)
             if not used:
                 break
             position += used
@@ -84,6 +86,16 @@ class CitationParser:
         self.answer += "".join(pieces)
         shown: list[Text | Claim] = [Text(self.answer[before:])] if len(self.answer) > before else []
         return shown + list(self._complete_claims(final=final))
+
+    def _take_text(self, position: int, pieces: list[str]) -> int:
+        """Move what no rule looks at, which is most of an answer; the number of characters."""
+        if self._mode is not _Mode.PROSE:
+            return 0
+        end = text_end(self._pending, position, self.style)
+        if end > position:
+            text = self._pending[position:end]
+            self._put(pieces, text, text)
+        return end - position
 
     def _step(self, position: int, pieces: list[str], *, final: bool) -> int:
         """Move one token from pending to the answer; the number of characters used, 0 when more must be seen."""
@@ -187,6 +199,9 @@ class CitationParser:
         return self._mode is _Mode.FENCE or not line or line.endswith("\n")
 
     def _complete_claims(self, *, final: bool) -> Iterator[Claim]:
+        if not (final or may_end(self._mask, self._searched)):
+            self._searched = len(self._mask)
+            return
         while True:
             start = _skip_space(self._mask, 0)
             end = sentence_end(self._mask, start, final=final) if start < len(self._mask) else None
@@ -197,6 +212,7 @@ class CitationParser:
                 return
             yield from self._claims(start, end, following)
             self._mask = self._mask[following:]
+            self._searched = 0
             self._sentence += following
 
     def _claims(self, start: int, end: int, following: int) -> Iterator[Claim]:

@@ -4,6 +4,7 @@ They are told to write `[1]`, and most do. Others write what their training had:
 `【1†source】`, `[Source 1]`, `(passages 1 and 2)`, or `Source 1` in the middle of a sentence.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +26,9 @@ _ANY = regex.compile(
 )
 _PART = regex.compile(r"(\d+)(?:\s?[-–]\s?(?:[^\d,;]*?)(\d+))?")
 _FIRST_PLAIN, _FIRST_ANY = frozenset("["), frozenset("[［【(（SP")
+_NOT_TEXT_PLAIN, _NOT_TEXT_ANY = (
+    re.compile(rf"[ `~\\{re.escape(''.join(first))}]") for first in (_FIRST_PLAIN, _FIRST_ANY)
+)
 
 Style = Literal["plain", "any"]
 """`plain`: `[1]` and `[1, 2]` alone, as what quotes documents must write. `any`: all of the above."""
@@ -51,6 +55,12 @@ class Marker:
 def may_begin(char: str, style: Style) -> bool:
     """Whether a marker can begin with this character."""
     return char in (_FIRST_PLAIN if style == "plain" else _FIRST_ANY)
+
+
+def text_end(text: str, position: int, style: Style) -> int:
+    """End of the letters and signs from `position` on among which no marker, space, escape or code begins."""
+    found = (_NOT_TEXT_PLAIN if style == "plain" else _NOT_TEXT_ANY).search(text, position)
+    return len(text) if found is None else found.start()
 
 
 def find_marker(text: str, position: int, style: Style, *, final: bool) -> Marker | Literal["unknown"] | None:

@@ -33,6 +33,11 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
     return list(_spans(text, start, end))
 
 
+def may_end(text: str, start: int) -> bool:
+    """Whether there is any character from `start` on that can end a sentence."""
+    return _MAY_END.search(text, start) is not None
+
+
 def sentence_end(text: str, start: int, *, final: bool) -> int | None:
     """End of the sentence that begins at `start`, or None while that cannot be told yet.
 

@@ -10,6 +10,7 @@ of sentences with one number, name or verb changed, 94 to 100 % (bench/quality/m
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
 from typing import Literal
 
@@ -51,36 +52,59 @@ class Finding:
     support: float
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A passage as claims are held against it; what does not depend on the claim is found out once."""
+
+    passage: Passage
+
+    @cached_property
+    def squeezed(self) -> tuple[str, list[int]]:
+        """The text as quotes are looked for in it, and where each character came from."""
+        return _squeeze(self.passage["text"])
+
+    @cached_property
+    def sentences(self) -> list[tuple[int, int]]:
+        """Its sentences as `(start, end)`."""
+        text = self.passage["text"]
+        return sentence_spans(text) or [(0, len(text))]
+
+    @cached_property
+    def terms(self) -> list[set[str]]:
+        """The index terms of each sentence."""
+        return [set(terms(self.passage["text"][start:end])) for start, end in self.sentences]
+
+
 Idf = Callable[[Iterable[str]], Mapping[str, float]]
 """Index terms -> inverse document frequency."""
 
 
-def cite(claim: Claim, passages: Sequence[Passage], idf: Idf) -> list[Citation]:
+def cite(claim: Claim, passages: Sequence[Reading], idf: Idf) -> list[Citation]:
     """The citations of a claim, one a marker, each with the smallest span that supports it."""
     named = [passages[number - 1] for number in claim.markers]
-    return [_citation(claim, passage, verify(claim.text, passage, idf), "claimed") for passage in named]
+    return [_citation(claim, reading.passage, verify(claim.text, reading, idf), "claimed") for reading in named]
 
 
-def find_citation(claim: Claim, passages: Sequence[Passage], idf: Idf) -> list[Citation]:
+def find_citation(claim: Claim, passages: Sequence[Reading], idf: Idf) -> list[Citation]:
     """The citation that a claim without a marker should have: of the passage that supports it best, if one does."""
     if len(set(terms(claim.text))) < FEWEST_TERMS and not _FENCE_LINE.match(claim.text):
         return []
-    findings = [(verify(claim.text, passage, idf), passage) for passage in passages]
+    findings = [(verify(claim.text, reading, idf), reading.passage) for reading in passages]
     best = max(findings, key=lambda pair: pair[0].support, default=None)
     if best is None or best[0].support < FOUND_FROM:
         return []
     return [_citation(claim, best[1], best[0], "found")]
 
 
-def verify(claim: str, passage: Passage, idf: Idf) -> Finding:
+def verify(claim: str, reading: Reading, idf: Idf) -> Finding:
     """Find the smallest span of the passage that supports the claim, and say how well it does."""
+    passage = reading.passage
     text = passage["text"]
-    quoted = _find_quote(claim, text)
+    quoted = _find_quote(claim, reading)
     if quoted is not None:
         return _finding(passage, quoted, "exact", 1.0)
     weights = idf(set(terms(claim)) - _AFFIRMATIONS)
-    spans = sentence_spans(text) or [(0, len(text))]
-    span, covered = _best_span(text, spans, weights)
+    span, covered = _best_span(reading, weights)
     headings = f"{passage['title']} {passage.get('heading', '')}"
     missing = _missing(claim, text[span[0] : span[1]], f"{text} {headings}") or differs(claim, text[span[0] : span[1]])
     support = round(covered * (MISSING_FACTOR if missing else 1.0), 3)
@@ -115,15 +139,16 @@ def _finding(passage: Passage, span: tuple[int, int], verdict: Verdict, support:
     return Finding(offset + start, offset + end, passage["text"][start:end], verdict, support)
 
 
-def _find_quote(claim: str, text: str) -> tuple[int, int] | None:
+def _find_quote(claim: str, reading: Reading) -> tuple[int, int] | None:
     """Where the claim's words stand in the text as they are: white space, markup and the last stop do not count."""
+    text = reading.passage["text"]
     claim = _FENCE_LINE.sub("", claim)
     wanted, _ = _squeeze(claim.strip().rstrip(".。!！?？;；:："))
     wanted = re.sub(r"^[-+•#>]+", "", wanted)
     lead = "".join(takewhile(lambda char: not (char.isalnum() or char.isspace()), claim.strip()))
     if len(wanted) < 2:
         return None
-    squeezed, places = _squeeze(text)
+    squeezed, places = reading.squeezed
     at = squeezed.find(wanted)
     while at >= 0:
         start, end = places[at], places[at + len(wanted) - 1] + 1
@@ -153,12 +178,10 @@ def _joins(text: str, position: int) -> bool:
     return left.isalnum() and right.isalnum() and left.isascii() and right.isascii()
 
 
-def _best_span(
-    text: str, spans: Sequence[tuple[int, int]], weights: Mapping[str, float]
-) -> tuple[tuple[int, int], float]:
+def _best_span(reading: Reading, weights: Mapping[str, float]) -> tuple[tuple[int, int], float]:
     """The sentence that covers most of the weights, with neighbours while they add something; and the share."""
     total = sum(weights.values()) or 1.0
-    found = [set(terms(text[start:end])) for start, end in spans]
+    spans, found = reading.sentences, reading.terms
 
     def share(first: int, last: int) -> float:
         inside = set().union(*found[first : last + 1])
