@@ -26,6 +26,11 @@ run_deadline: ContextVar[float | None] = ContextVar("run_deadline", default=None
 """When the whole run must be over, in seconds of time.monotonic(); set by whoever owns the run."""
 
 
+only_emitted: ContextVar[bool] = ContextVar("only_emitted", default=False)
+"""Whether whoever reads this run takes what `emit()` says and nothing else, so that a model need not report its tokens.
+False where somebody may want LangChain's own events, as the LangGraph server does."""
+
+
 class Status(TypedDict):
     """A node starts, ends or is skipped."""
 
@@ -140,6 +145,7 @@ __all__ = [
     "Status",
     "Suggest",
     "emit",
+    "only_emitted",
     "run_deadline",
     "source_of",
     "stop_event",

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import structlog
 from langchain_core import exceptions as core
+from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, AnyMessage
+from langchain_core.runnables import RunnableConfig, ensure_config
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -20,10 +22,11 @@ from tenacity import (
 )
 
 from graph.errors import ModelError, ModelRateLimited, ModelTimeout, ModelUnavailable
-from graph.events import run_deadline, stop_event
+from graph.events import only_emitted, run_deadline, stop_event
 from graph.metrics import upstream_open
 from graph.models import provider_errors
 from graph.settings import Settings
+from graph.text_chunk import TextChunk
 
 log = structlog.get_logger(__name__)
 
@@ -136,16 +139,19 @@ class ModelStream:
         """Call the model once. What comes before content is held back, so that a try that fails leaves nothing."""
         held: list[AIMessageChunk] = []
         with provider_errors():
-            async with aclosing(model.astream(list(messages))) as chunks:  # type: ignore[type-var]  # a generator
+            async with aclosing(model.astream(list(messages), _config())) as chunks:  # type: ignore[type-var]  # a generator
                 async for chunk in chunks:
-                    if content := _content(chunk):
-                        self._spoke = True
-                        if self._is_too_long(content):
-                            self.cut = True
-                            break
-                    held.append(chunk)
+                    texts = chunk.texts if isinstance(chunk, TextChunk) else [_content(chunk)]
+                    fitting = self._count_fitting(texts)
+                    self.cut = fitting < len(texts)
+                    if not self.cut:
+                        held.append(chunk)
+                    elif isinstance(chunk, TextChunk):
+                        held.append(chunk.first(fitting))
                     if self._spoke:
                         self._give(held)
+                    if self.cut:
+                        break
         self._give(held)
 
     def _give(self, pieces: list[AIMessageChunk]) -> None:
@@ -153,11 +159,17 @@ class ModelStream:
             self._pieces.put_nowait(piece)
         pieces.clear()
 
-    def _is_too_long(self, content: str) -> bool:
-        self._texts += len(content) > 1
-        self._chars += len(content)
+    def _count_fitting(self, texts: Sequence[str]) -> int:
+        """How many of the next texts are still within the limit of output; empty ones are."""
         most = self._limits.max_output_tokens
-        return self._texts > most or self._chars > CHARS_PER_TOKEN * most
+        for number, text in enumerate(texts):
+            if text:
+                self._spoke = True
+                self._texts += len(text) > 1
+                self._chars += len(text)
+                if self._texts > most or self._chars > CHARS_PER_TOKEN * most:
+                    return number
+        return len(texts)
 
     def _may_try_again(self, exc: BaseException) -> bool:
         if self._spoke or isinstance(exc.__cause__, core.ModelTimeoutError):
@@ -226,6 +238,23 @@ async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:
         for task in running:
             task.cancel()
         await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+
+
+def _config() -> RunnableConfig | None:
+    """The config of a call of the model: without the callbacks that make LangChain's events, where nobody takes them.
+
+    They are told of each piece, in a task of its own. Tracers stay.
+    """
+    if not only_emitted.get():
+        return None
+    callbacks = ensure_config().get("callbacks")
+    if not isinstance(callbacks, BaseCallbackManager):
+        return None
+    callbacks = callbacks.copy()
+    for handler in list(callbacks.handlers):
+        if hasattr(handler, "tap_output_aiter"):  # what an event stream has and a tracer has not
+            callbacks.remove_handler(handler)
+    return {"callbacks": callbacks}
 
 
 def _content(piece: AIMessageChunk) -> str:

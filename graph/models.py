@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any
 
 from langchain_core import exceptions as core
 from langchain_core.embeddings import Embeddings
@@ -25,10 +23,6 @@ from graph.errors import (
 )
 from graph.extractive import ExtractiveChatModel
 from graph.settings import Settings
-
-if TYPE_CHECKING:
-    import openai
-    from langchain_openai import ChatOpenAI
 
 EXTRACTIVE = "extractive"
 OPENAI_PREFIX = "openai:"
@@ -56,6 +50,13 @@ def open_chat_model(settings: Settings, embeddings: Embeddings) -> BaseChatModel
     return model
 
 
+async def close_chat_model(model: BaseChatModel) -> None:
+    """Close the connections of a model, where it has some of its own."""
+    aclose = getattr(model, "aclose", None)
+    if aclose is not None:
+        await aclose()
+
+
 def is_language_model(model: BaseChatModel) -> bool:
     """Whether the model writes text of its own, so that it can also rewrite questions."""
     return not isinstance(model, ExtractiveChatModel)
@@ -77,52 +78,20 @@ def _open_openai(settings: Settings) -> BaseChatModel:
         raise SettingsError(
             f"CITESTREAM_MODEL: {settings.model!r} needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own."
         )
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ALIVE_WITHOUT_KEY
-    return _openai_class()(
+    from graph.openai_model import OpenAICompatible, Timeout
+
+    make = OpenAICompatible.fast if settings.openai_client == "fast" else OpenAICompatible
+    return make(
         model=settings.model.removeprefix(OPENAI_PREFIX),
-        api_key=key,
+        api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else ALIVE_WITHOUT_KEY,
         base_url=settings.openai_base_url,
         max_tokens=settings.max_output_tokens,
         max_retries=0,  # graph/model_stream.py tries again, and keeps the time without a timer a chunk
-        timeout=_timeout_class()(
-            max(settings.first_content_timeout_s, settings.idle_timeout_s), connect=CONNECT_TIMEOUT_S
-        ),
+        timeout=Timeout(max(settings.first_content_timeout_s, settings.idle_timeout_s), connect=CONNECT_TIMEOUT_S),
         stream_chunk_timeout=None,
         stream_usage=True,
         use_responses_api=False,
     )
-
-
-@cache
-def _timeout_class() -> "type[openai.Timeout]":
-    """The timeout of openai's HTTP client, with a hash: by it langchain-openai keeps one client for equal models."""
-    import openai
-
-    class Timeout(openai.Timeout):
-        def __hash__(self) -> int:
-            return hash((self.connect, self.read, self.write, self.pool))
-
-    return Timeout
-
-
-@cache
-def _openai_class() -> "type[ChatOpenAI]":
-    """ChatOpenAI that keeps `reasoning_content`; made late, as importing langchain-openai takes a second."""
-    from langchain_openai import ChatOpenAI
-
-    class OpenAICompatible(ChatOpenAI):
-        """OpenAI's protocol as vLLM, Ollama, llama.cpp, DeepSeek and others speak it."""
-
-        def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-            generation = super()._convert_chunk_to_generation_chunk(chunk, *args, **kwargs)
-            choices = chunk.get("choices") or [{}]
-            delta = choices[0].get("delta") or {}
-            reasoning = delta.get("reasoning_content") or delta.get("reasoning")
-            if generation is not None and isinstance(reasoning, str):
-                generation.message.additional_kwargs["reasoning_content"] = reasoning
-            return generation
-
-    return OpenAICompatible
 
 
 def _translate(exc: Exception) -> ModelError:

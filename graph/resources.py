@@ -9,7 +9,7 @@ import anyio.to_thread
 from langchain_core.language_models import BaseChatModel
 
 from graph.library import Library
-from graph.models import is_language_model, open_chat_model
+from graph.models import close_chat_model, is_language_model, open_chat_model
 from graph.prompts import Prompts
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.hybrid import Retriever
@@ -61,6 +61,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     try:
         yield resources
     finally:
+        await close_chat_model(resources.model)
         resources.retriever.close()
         resources.library.close()
 

@@ -46,6 +46,13 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("OPENAI_BASE_URL"),
         description="Address of an OpenAI-compatible server (vLLM, Ollama, llama.cpp …), ending in `/v1`.",
     )
+    openai_client: Literal["fast", "library"] = Field(
+        default="fast",
+        description=(
+            "How `openai:…` models are read. `fast` reads plain text by itself, over aiohttp, and leaves all the rest "
+            "to langchain-openai; `library` leaves it everything, over httpx, and takes several times the CPU a token."
+        ),
+    )
     embedding: str = Field(
         default="minilm",
         min_length=1,

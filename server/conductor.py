@@ -14,7 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from graph.errors import CitestreamError
-from graph.events import run_deadline, stop_event
+from graph.events import only_emitted, run_deadline, stop_event
 from graph.settings import Settings
 from graph.state.context import TurnContext
 from server.errors import DatabaseUnavailable, ServerRestart
@@ -145,6 +145,7 @@ class Conductor:
         """Iterate over the graph's events to the end, logging those that are for clients."""
         stop_event.set(run.stopping)
         run_deadline.set(deadline)
+        only_emitted.set(True)
         question = {"messages": await self._messages(run)}
         events = self._graph.astream_events(question, version="v2", stream_mode=["custom"], context=run.ask.context())
         # It is a generator, though declared as an iterator.

@@ -96,6 +96,7 @@ def run_upstream() -> Iterator[Upstream]:
             task.cancel()
         if pending:
             loop.run_until_complete(asyncio.wait(pending))
+        loop.run_until_complete(asyncio.sleep(0))  # connections that were closed just now
         loop.close()
 
     main = loop.create_task(_serve_until_cancelled(upstream, 0, ready.set))
@@ -116,27 +117,32 @@ async def _serve_until_cancelled(upstream: Upstream, port: int, on_ready: Callab
     with suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
     server.close()
-    for writer in upstream.writers:
+    for writer in list(upstream.writers):
         writer.transport.abort()
     await asyncio.sleep(0)
 
 
 async def _serve(upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     upstream.writers.add(writer)
-    with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        while True:
-            request, *headers = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
-            lengths = [int(line.split(b":")[1]) for line in headers if line.lower().startswith(b"content-length")]
-            body = json.loads(await reader.readexactly(sum(lengths)) or b"{}")
-            path = request.split(b" ")[1]
-            if path in (b"/stats", b"/requests"):
-                await _reply(writer, 200, upstream.stats() if path == b"/stats" else upstream.requests)
-                continue
-            upstream.requests.append(body)
-            if not await _answer(upstream, body, reader, writer):
-                break
-    upstream.writers.discard(writer)
-    writer.close()
+    try:
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            while await _serve_next(upstream, reader, writer):
+                pass
+    finally:
+        upstream.writers.discard(writer)
+        writer.close()
+
+
+async def _serve_next(upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Answer the next request of a connection; whether it may be used again."""
+    request, *headers = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+    lengths = [int(line.split(b":")[1]) for line in headers if line.lower().startswith(b"content-length")]
+    body = json.loads(await reader.readexactly(sum(lengths)) or b"{}")
+    path = request.split(b" ")[1]
+    if path in (b"/stats", b"/requests"):
+        return await _reply(writer, 200, upstream.stats() if path == b"/stats" else upstream.requests)
+    upstream.requests.append(body)
+    return await _answer(upstream, body, reader, writer)
 
 
 async def _answer(

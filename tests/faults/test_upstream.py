@@ -81,10 +81,11 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(start: Start) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=["fast", "library"])
+def server(request: pytest.FixtureRequest, start: Start) -> Iterator[Server]:
+    """A server for each way of reading the model."""
     limits = {"first_content_timeout_s": LIMIT_S, "idle_timeout_s": LIMIT_S, "max_output_tokens": 200}
-    with start(**limits) as running:
+    with start(**limits, openai_client=request.param) as running:
         yield running
 
 

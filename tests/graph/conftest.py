@@ -53,12 +53,18 @@ OpenWith = Callable[..., AbstractAsyncContextManager[Resources]]
 
 
 @pytest.fixture
-def open_with(index: Settings) -> OpenWith:
+def openai_client() -> str:
+    """The setting; tests of what a model's server can do have both."""
+    return "fast"
+
+
+@pytest.fixture
+def open_with(index: Settings, openai_client: str) -> OpenWith:
     """Open resources on the index with some settings changed."""
 
     @asynccontextmanager
     async def opened(**changed: object) -> AsyncIterator[Resources]:
-        async with open_resources(index.model_copy(update=changed)) as resources:
+        async with open_resources(index.model_copy(update={"openai_client": openai_client, **changed})) as resources:
             yield resources
 
     return opened

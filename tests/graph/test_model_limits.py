@@ -17,6 +17,11 @@ ROOM_S = 1.5
 """What a busy machine may add to a limit."""
 
 
+@pytest.fixture(params=["fast", "library"])
+def openai_client(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.mark.parametrize("model", ["hanghead", "hang:0", "comment", "empty"])
 async def test_a_model_that_never_begins_is_given_up_after_the_time_for_the_first_content(
     open_with: OpenWith, upstream: Upstream, model: str

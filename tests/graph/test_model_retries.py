@@ -13,6 +13,11 @@ from tests.graph.conftest import OpenWith
 from tests.upstream import ANSWER, SECRET, Upstream
 
 
+@pytest.fixture(params=["fast", "library"])
+def openai_client(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.mark.parametrize("model", ["flaky:429:2", "flaky:500:1", "flaky:503:2"])
 async def test_a_model_that_fails_at_first_is_called_again(open_with: OpenWith, upstream: Upstream, model: str) -> None:
     async with open_with(**openai(upstream, model)) as resources:

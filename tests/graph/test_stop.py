@@ -23,6 +23,11 @@ CLOSED_WITHIN_S = 0.25
 HISTORY: list[AnyMessage] = [HumanMessage("Does the fox sleep?"), AIMessage("Yes [1].")]
 
 
+@pytest.fixture(params=["fast", "library"])
+def openai_client(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 def open_streams() -> float:
     return next(sample.value for metric in upstream_open.collect() for sample in metric.samples)
 

@@ -1,0 +1,178 @@
+"""OpenAI's protocol as vLLM, Ollama, llama.cpp, DeepSeek and others speak it: ChatOpenAI that reads plain text cheaply.
+
+langchain-openai does all it does well: settings, keys, the request, errors, and every chunk that holds more than text.
+Of a stream's plain text it makes four models a token, which is most of what a token costs; that text is taken out of
+the response here, all that one read brought at once. `OpenAICompatible` is imported late: langchain-openai takes a
+second.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, suppress
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+import httpx2
+import openai
+import orjson
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_openai import ChatOpenAI
+from openai.types.chat import ChatCompletionChunk
+
+from graph.server_sent_events import EventData
+from graph.text_chunk import TextChunk
+
+DRAIN_S = 0.1
+"""How long to wait for the end of a body whose events have ended, as openai does: then its connection is used again."""
+_EVENT_STREAM = "text/event-stream"
+
+
+class Timeout(openai.Timeout):
+    """The timeout of openai's HTTP client, with a hash: by it langchain-openai keeps one client for equal models."""
+
+    def __hash__(self) -> int:
+        return hash((self.connect, self.read, self.write, self.pool))
+
+
+class _Client(openai.DefaultAioHttpClient):
+    """openai's client over aiohttp. It takes a refused or dropped connection for a timeout; that is never tried again."""
+
+    async def send(self, *args: Any, **kwargs: Any) -> httpx2.Response:
+        try:
+            return await super().send(*args, **kwargs)
+        except httpx2.ConnectTimeout as exc:
+            if isinstance(exc.__cause__, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+                raise httpx2.ConnectError(str(exc), request=exc.request) from exc.__cause__
+            raise
+
+
+class OpenAICompatible(ChatOpenAI):
+    """ChatOpenAI that keeps `reasoning_content`."""
+
+    @classmethod
+    def fast(cls, timeout: Timeout, **fields: Any) -> "OpenAICompatible":
+        """A model whose plain text is read cheaply, over aiohttp. Whoever makes it calls `aclose()`."""
+        model = cls(timeout=timeout, http_async_client=_Client(timeout=timeout), **fields)
+        model.async_client = FastCompletions(model.async_client)
+        return model
+
+    async def aclose(self) -> None:
+        """Close the connections that are this model's own."""
+        if self.http_async_client is not None:
+            await self.http_async_client.aclose()
+
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
+    ) -> ChatGenerationChunk | None:
+        if isinstance(chunk, _Texts):
+            return ChatGenerationChunk(message=TextChunk.of(chunk["texts"]))
+        generation = super()._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, base_generation_info)
+        choices = chunk.get("choices") or [{}]
+        delta = choices[0].get("delta") or {}
+        reasoning = delta.get("reasoning_content") or delta.get("reasoning")
+        if generation is not None and isinstance(reasoning, str):
+            generation.message.additional_kwargs["reasoning_content"] = reasoning
+        return generation
+
+
+class _Texts(dict[str, Any]):
+    """The texts of several chunks, which hold nothing else; no server can send one."""
+
+
+class FastCompletions:
+    """What ChatOpenAI calls as `async_client`: openai's own, but event streams are read by `_TextStream`."""
+
+    def __init__(self, completions: Any) -> None:
+        self._completions = completions
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._completions, name)
+
+    async def create(self, **payload: Any) -> Any:
+        """A completion, or an async iterator of chunks. Raises as openai does."""
+        answer = await self._completions.create(**payload)
+        return _TextStream(answer) if isinstance(answer, openai.AsyncStream) and _is_plain(answer.response) else answer
+
+
+class _TextStream:
+    """The chunks of a stream; those that came at once and hold plain text only are one `_Texts`."""
+
+    def __init__(self, stream: openai.AsyncStream[Any]) -> None:
+        self._stream = stream
+        self._response = stream.response
+
+    async def __aenter__(self) -> "_TextStream":
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stream.close()
+
+    async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk | _Texts]:
+        events = EventData()
+        request = self._response.request
+        try:
+            async with aclosing(self._response.aiter_raw()) as reads:
+                async for read in reads:
+                    for chunk in self._chunks(events.feed(read)):
+                        yield chunk
+                    if events.done:
+                        await _drain(reads)
+                        return
+        except httpx2.TimeoutException as exc:
+            raise openai.APITimeoutError(request=request) from exc
+        except httpx2.TransportError as exc:
+            raise openai.APIConnectionError(request=request) from exc
+
+    def _chunks(self, datas: list[bytes]) -> Iterator[ChatCompletionChunk | _Texts]:
+        texts: list[str] = []
+        for data in datas:
+            try:
+                chunk = orjson.loads(data)
+            except orjson.JSONDecodeError:
+                if texts:
+                    yield _Texts(texts=texts)
+                raise
+            text = _text_of(chunk)
+            if text is not None:
+                texts.append(text)
+                continue
+            if texts:
+                yield _Texts(texts=texts)
+                texts = []
+            if chunk.get("error"):
+                raise openai.APIError("the stream holds an error", request=self._response.request, body=chunk["error"])
+            yield ChatCompletionChunk.construct(**chunk)
+        if texts:
+            yield _Texts(texts=texts)
+
+
+async def _drain(reads: AsyncIterator[bytes]) -> None:
+    with suppress(TimeoutError, httpx2.TransportError):
+        async with asyncio.timeout(DRAIN_S):
+            async for _ in reads:
+                pass
+
+
+def _text_of(chunk: dict[str, Any]) -> str | None:
+    """The text of a chunk that says nothing else; None where it does."""
+    choices = chunk.get("choices")
+    if not choices or len(choices) > 1 or chunk.get("usage") or chunk.get("error"):
+        return None
+    choice = choices[0]
+    delta = choice.get("delta")
+    if not delta or choice.get("finish_reason") or choice.get("logprobs"):
+        return None
+    for name, value in delta.items():
+        if value and name != "content" and (name, value) != ("role", "assistant"):
+            return None
+    text = delta.get("content")
+    return text if isinstance(text, str) else None
+
+
+def _is_plain(response: httpx2.Response) -> bool:
+    headers = response.headers
+    return headers.get("content-type", "").startswith(_EVENT_STREAM) and "content-encoding" not in headers

@@ -1,0 +1,178 @@
+"""The cheap way of reading a model is the library's way, but for its price."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from langchain_core import exceptions as core
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+
+from graph.openai_model import FastCompletions, OpenAICompatible, Timeout
+from graph.text_chunk import TextChunk
+
+CALL = {"index": 0, "id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"x": '}}
+REST = {"index": 0, "function": {"arguments": "1}"}}
+USAGE = {"prompt_tokens": 11, "completion_tokens": 2, "total_tokens": 13, "prompt_tokens_details": {"cached_tokens": 3}}
+
+
+def chunk(delta: Any, reason: str | None = None, **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": reason, **more.pop("of_choice", {})}
+    return {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **more}
+
+
+FIRST = chunk({"role": "assistant", "content": ""})
+LAST = [chunk({}, "stop", system_fingerprint="fp"), {**chunk({}), "choices": [], "usage": USAGE}]
+STREAMS = {
+    "text": [FIRST, *(chunk({"content": word}) for word in ("The ", "fox ", "sleeps")), *LAST],
+    "all names given": [chunk({"content": "a", "role": None, "tool_calls": None, "refusal": None}), *LAST],
+    "empty pieces": [FIRST, chunk({"content": ""}), chunk({"content": "a"}), chunk({"content": None}), *LAST],
+    "text with the reason": [chunk({"content": "a"}), chunk({"content": "b"}, "length")],
+    "a tool": [FIRST, chunk({"content": "a"}), chunk({"tool_calls": [CALL]}), chunk({"tool_calls": [REST]}), *LAST],
+    "thoughts": [chunk({"reasoning_content": "I "}), chunk({"reasoning": "think"}), chunk({"content": "a"}), *LAST],
+    "refusal": [chunk({"refusal": "no"}), *LAST],
+    "probabilities": [chunk({"content": "a"}, of_choice={"logprobs": {"content": []}}), *LAST],
+    "usage in every chunk": [chunk({"content": "a"}, usage=USAGE), chunk({"content": "b"}), LAST[0]],
+    "a choice without a delta": [chunk(None), chunk({"content": "a"}), *LAST],
+    "Azure's first chunk": [{"choices": [], "prompt_filter_results": []}, chunk({"content": "a"}), *LAST],
+    "a name of our own": [{**chunk({"content": "a"}), "texts": ["b"]}, *LAST],
+    "nothing": [],
+}
+
+
+def frames(chunks: Sequence[dict[str, Any]]) -> list[bytes]:
+    return [*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
+
+
+class Body(httpx2.AsyncByteStream):
+    """A body in given reads; an exception among them is raised."""
+
+    def __init__(self, reads: Sequence[bytes | Exception]) -> None:
+        self.reads = reads
+        self.closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for read in self.reads:
+            if isinstance(read, Exception):
+                raise read
+            yield read
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@asynccontextmanager
+async def opened(body: Body, *, fast: bool, **headers: str) -> AsyncIterator[OpenAICompatible]:
+    headers = {"content-type": "text/event-stream", **headers}
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, stream=body))
+    async with httpx2.AsyncClient(transport=transport) as client:
+        model = OpenAICompatible(
+            model="m", api_key="k", base_url="http://upstream/v1", max_retries=0, timeout=Timeout(5),
+            stream_chunk_timeout=None, stream_usage=True, use_responses_api=False, http_async_client=client,
+        )  # fmt: skip
+        if fast:
+            model.async_client = FastCompletions(model.async_client)
+        yield model
+
+
+async def read(reads: Sequence[bytes | Exception], *, fast: bool, **headers: str) -> list[AIMessageChunk]:
+    async with opened(Body(reads), fast=fast, **headers) as model:
+        return [piece async for piece in model.astream("?")]
+
+
+def whole(pieces: Sequence[AIMessageChunk]) -> dict[str, Any]:
+    """What the pieces add up to, without what differs from call to call."""
+    generations = [ChatGenerationChunk(message=piece) for piece in pieces]
+    total = generations[0]
+    for generation in generations[1:]:
+        total += generation
+    return total.message.model_dump(exclude={"id", "texts"})
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_both_ways_give_the_same_message(name: str, at_once: bool) -> None:
+    reads = frames(STREAMS[name])
+    reads = [b"".join(reads)] if at_once else reads
+    if name == "nothing":
+        for fast in (True, False):
+            with pytest.raises(ValueError, match="No generation chunks"):
+                await read(reads, fast=fast)
+        return
+    cheap, library = [await read(reads, fast=fast) for fast in (True, False)]
+    assert whole(cheap) == whole(library)
+    assert len({piece.id for piece in cheap}) == 1
+
+
+async def test_text_that_comes_in_one_read_is_one_piece_that_knows_its_parts() -> None:
+    first, *_ = await read([b"".join(frames(STREAMS["text"]))], fast=True)
+    assert isinstance(first, TextChunk)
+    assert (first.content, first.texts) == ("The fox sleeps", ["", "The ", "fox ", "sleeps"])
+    assert first.first(2).content == "The "
+
+
+@pytest.mark.parametrize("headers", [{"content-type": "application/json"}, {"content-encoding": "identity"}])
+async def test_what_is_no_plain_event_stream_goes_the_way_of_the_library(headers: dict[str, str]) -> None:
+    pieces = await read(frames(STREAMS["text"]), fast=True, **headers)
+    assert "".join(piece.text for piece in pieces) == "The fox sleeps"
+    assert not any(isinstance(piece, TextChunk) for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (b'data: {"error": {"message": "broke", "code": 500}}\n\n', openai.APIError),
+        (b"data: {no json\n\n", json.JSONDecodeError),
+        (b'data: {"choices": "\xff"}\n\n', ValueError),
+        (httpx2.ReadError("dropped"), core.ModelConnectionError),
+        (httpx2.ReadTimeout("silent"), core.ModelTimeoutError),
+    ],
+)
+@pytest.mark.parametrize("fast", [True, False])
+async def test_a_fault_comes_after_the_text_before_it_and_closes_the_response(
+    fault: bytes | Exception, error: type[Exception], fast: bool
+) -> None:
+    text = b"".join(frames(STREAMS["text"])[:3])
+    body = Body([text + fault] if isinstance(fault, bytes) else [text, fault])
+    got: list[str] = []
+
+    async def listen(model: OpenAICompatible) -> None:
+        async for piece in model.astream("?"):
+            got.append(piece.text)
+
+    async with opened(body, fast=fast) as model:
+        with pytest.raises(error):
+            await listen(model)
+    assert "".join(got) == "The fox "
+    assert body.closed
+
+
+@pytest.fixture
+async def dropping() -> AsyncIterator[str]:
+    """The address of a server that closes each connection at its first byte."""
+
+    async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(drop, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_a_refused_or_dropped_connection_is_no_timeout(dropping: str, closed: bool) -> None:
+    """openai's aiohttp transport calls it one, and a timeout is not tried again."""
+    address = "http://127.0.0.1:9/v1" if closed else dropping
+    model = OpenAICompatible.fast(Timeout(5), model="m", api_key="k", base_url=address, max_retries=0)
+    try:
+        with pytest.raises(openai.APIConnectionError) as caught:
+            await model.ainvoke("?")
+    finally:
+        await model.aclose()
+    assert not isinstance(caught.value, openai.APITimeoutError)
