@@ -37,7 +37,7 @@ class Timeout(openai.Timeout):
 
 
 class _Client(openai.DefaultAioHttpClient):
-    """openai's client over aiohttp. It takes a refused or dropped connection for a timeout; that is never tried again."""
+    """openai's client over aiohttp, whose transport calls a refused or dropped connection a timeout."""
 
     async def send(self, *args: Any, **kwargs: Any) -> httpx2.Response:
         try:

@@ -1,18 +1,22 @@
 """The database of the conversations: its tables, opening it, and bringing its schema up to date."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
+import anyio
+import anyio.to_thread
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
+    URL,
     Column,
     Connection,
+    Engine,
     Float,
     ForeignKey,
     Index,
@@ -22,12 +26,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    create_engine,
     event,
     make_url,
     text,
 )
 from sqlalchemy.exc import ArgumentError, DatabaseError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from graph.errors import SettingsError
 from graph.settings import Settings
@@ -40,6 +45,10 @@ CONNECT_TIMEOUT_S = 5
 COMMAND_TIMEOUT_S = 8
 POOL_SIZE = 10
 """Connections to PostgreSQL that a process keeps; under load it opens as many again."""
+SQLITE_THREADS = 4
+"""Transactions in SQLite at a time; one of them may write."""
+WRITE_PATIENCE_S = 5.0
+"""How long a write waits for those of its process before it; then for other processes (BUSY_TIMEOUT_MS)."""
 MIGRATION_LOCK = 0x63697465
 """PostgreSQL's advisory lock while a process migrates: "cite" in ASCII."""
 
@@ -108,26 +117,120 @@ workers = Table(
 """Server processes; `seen_at` is in seconds of the Unix epoch, by the database's clock."""
 
 
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+"""What a transaction does, as a plain function: it blocks, and is run where that is allowed."""
+
+
+class Database(Protocol):
+    """Runs transactions. What a database raises goes through."""
+
+    @property
+    def engine(self) -> Engine:
+        """What the connections come from; its dialect tells the kind of the database."""
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a transaction that writes nothing."""
+
+    async def write(self, work: Work[T]) -> T:
+        """Run a transaction and commit it, unless it raises."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+class SqliteDatabase:
+    """A file. A transaction is one visit to a thread; over aiosqlite it would be one for each call of the driver."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.engine = create_engine(f"sqlite:///{path}", pool_size=SQLITE_THREADS)
+        event.listen(self.engine, "connect", _set_pragmas)
+        self._threads = anyio.CapacityLimiter(SQLITE_THREADS)
+        self._writer = anyio.Lock()
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a transaction that writes nothing."""
+
+        def run() -> T:
+            with self.engine.connect() as connection:
+                return work(connection)
+
+        return await anyio.to_thread.run_sync(run, limiter=self._threads)
+
+    async def write(self, work: Work[T]) -> T:
+        """Run a transaction and commit it. SQLite lets one write at a time, and makes others poll: here they queue.
+
+        Raises TimeoutError when those before it take WRITE_PATIENCE_S.
+        """
+
+        def run() -> T:
+            with self.engine.begin() as connection:
+                return work(connection)
+
+        with anyio.fail_after(WRITE_PATIENCE_S):
+            await self._writer.acquire()
+        try:
+            return await anyio.to_thread.run_sync(run, limiter=self._threads)
+        finally:
+            self._writer.release()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await anyio.to_thread.run_sync(self.engine.dispose)
+
+
+class PostgresDatabase:
+    """A server, over asyncpg."""
+
+    def __init__(self, url: URL) -> None:
+        query = {("ssl" if key == "sslmode" else key): value for key, value in url.query.items()}
+        self._engine = create_async_engine(
+            url.set(drivername="postgresql+asyncpg", query=query),
+            pool_pre_ping=True,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_SIZE,
+            pool_timeout=CONNECT_TIMEOUT_S,
+            connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """What the connections come from."""
+        return self._engine.sync_engine
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a transaction that writes nothing."""
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(work)
+
+    async def write(self, work: Work[T]) -> T:
+        """Run a transaction and commit it."""
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncGenerator[AsyncEngine]:
+async def open_database(settings: Settings) -> AsyncGenerator[Database]:
     """The conversations' database, made or migrated when needed.
 
     Raises DatabaseNewer when a newer citestream wrote it, and SettingsError when it cannot be reached.
     """
-    engine = _engine(settings)
+    database = _database(settings)
     try:
-        await _migrate(engine)
-        yield engine
+        await _migrate(database)
+        yield database
     finally:
-        await engine.dispose()
+        await database.close()
 
 
-def _engine(settings: Settings) -> AsyncEngine:
+def _database(settings: Settings) -> Database:
     if settings.database_url is None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(f"sqlite+aiosqlite:///{settings.data_dir / FILE_NAME}")
-        event.listen(engine.sync_engine, "connect", _set_pragmas)
-        return engine
+        return SqliteDatabase(settings.data_dir / FILE_NAME)
     try:
         url = make_url(settings.database_url.get_secret_value())
     except ArgumentError:
@@ -137,27 +240,18 @@ def _engine(settings: Settings) -> AsyncEngine:
             f"CITESTREAM_DATABASE_URL: {url.get_backend_name()}:// is not known. Write "
             "postgresql://USER:PASSWORD@HOST/NAME, or leave it out for SQLite."
         )
-    query = {("ssl" if key == "sslmode" else key): value for key, value in url.query.items()}
     try:
-        return create_async_engine(
-            url.set(drivername="postgresql+asyncpg", query=query),
-            pool_pre_ping=True,
-            pool_size=POOL_SIZE,
-            max_overflow=POOL_SIZE,
-            pool_timeout=CONNECT_TIMEOUT_S,
-            connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
-        )
+        return PostgresDatabase(url)
     except ModuleNotFoundError as exc:
         raise SettingsError('CITESTREAM_DATABASE_URL needs asyncpg: pip install "citestream[postgres]".') from exc
 
 
-async def _migrate(engine: AsyncEngine) -> None:
+async def _migrate(database: Database) -> None:
     """Bring the database to the newest schema. Raises DatabaseNewer, and SettingsError when it cannot be reached."""
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(migrate)
+        await database.write(migrate)
     except (OSError, TimeoutError, DatabaseError) as exc:
-        where = engine.url.render_as_string(hide_password=True)
+        where = database.engine.url.render_as_string(hide_password=True)
         raise SettingsError(
             f"the database {where} cannot be reached or used ({type(exc).__name__}). "
             "Check that it runs, and CITESTREAM_DATABASE_URL or CITESTREAM_DATA_DIR."

@@ -32,13 +32,13 @@ async def open_stores(settings: Settings, summarize: Summarize | None) -> AsyncG
     """The stores that the settings name. Raises SettingsError and DatabaseNewer."""
     events_url = settings.events_url.get_secret_value()
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(open_database(settings))
-        threads = Threads(engine)
+        database = await stack.enter_async_context(open_database(settings))
+        threads = Threads(database)
         yield Stores(
             threads,
             Histories(threads, await stack.enter_async_context(open_shelf(events_url))),
             Summaries(threads, summarize, settings.history_budget_tokens),
             await stack.enter_async_context(open_event_log(events_url)),
             await stack.enter_async_context(open_bus(events_url)),
-            Workers(engine),
+            Workers(database),
         )

@@ -5,18 +5,16 @@ import binascii
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
-import anyio
 import structlog
-from sqlalchemy import ColumnElement, Row, Select, delete, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, or_, select, tuple_, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from server.database import threads, turns, workers
+from server.database import Database, Work, threads, turns, workers
 from server.errors import DatabaseUnavailable, InvalidRequest, MessageNotFound, ThreadBusy, ThreadNotFound
 from server.events import Failure
 from server.record import RUNNING, Feedback, Record, now
@@ -29,8 +27,6 @@ ABANDONED_EVENT = 2**31 - 1
 """Number of the terminal event of a turn whose log died with its process: past all that were sent."""
 HISTORY_TURNS = 400
 """Newest turns that a thread hands to a new one; the graph takes from them what fits its budget."""
-WRITE_PATIENCE_S = 5.0
-"""How long a write waits for those of its process before it; then for other processes (BUSY_TIMEOUT_MS)."""
 MAX_WAITING = 8
 """Turns of one thread that may be running or waiting at a time."""
 
@@ -50,6 +46,7 @@ _OUTCOME = (
 )
 _ASKED = ("run_id", "thread_id", "message_id", "model", "question")
 
+T = TypeVar("T")
 OnBusy = Literal["queue", "reject", "interrupt"]
 
 
@@ -104,9 +101,8 @@ class Threads:
     Every method raises DatabaseUnavailable when the database does not answer within seconds.
     """
 
-    engine: AsyncEngine
+    database: Database
     owner: str = LOCAL_OWNER
-    _writer: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def begin_turn(
         self, record: Record, worker: str, *, new_thread: bool, replaces: str | None = None, on_busy: OnBusy = "queue"
@@ -117,17 +113,20 @@ class Threads:
         """
         asked = {name: getattr(record, name) for name in _ASKED + _OUTCOME}
         at = _text(record.created_at)
-        async with self._writing() as connection:
+
+        def work(connection: Connection) -> Place:
             replaced = None
             if new_thread:
                 thread = {"id": record.thread_id, "owner": self.owner, "title": title_of(record.question)}
-                await connection.execute(insert(threads).values(**thread, created_at=at, updated_at=at))
+                connection.execute(insert(threads).values(**thread, created_at=at, updated_at=at))
             else:
-                await self._join(connection, record.thread_id or "", at, on_busy)
-                replaced = await self._position(connection, record.thread_id or "", replaces)
+                self._join(connection, record.thread_id or "", at, on_busy)
+                replaced = self._position(connection, record.thread_id or "", replaces)
             values = {**asked, "owner": self.owner, "created_at": at, "worker": worker, "replaces": replaced}
-            position = await connection.execute(insert(turns).values(**values).returning(turns.c.position))
+            position = connection.execute(insert(turns).values(**values).returning(turns.c.position))
             return Place(position.scalar_one(), replaced)
+
+        return await self._write(work)
 
     async def before(self, thread_id: str, place: Place) -> tuple[list[str], int]:
         """Run ids of the turns before this one that have not ended, and the thread's version. Raises ThreadNotFound."""
@@ -135,8 +134,7 @@ class Threads:
         joined = threads.outerjoin(turns, (turns.c.thread_id == threads.c.id) & waiting)
         query = select(threads.c.version, turns.c.run_id).select_from(joined).order_by(turns.c.position)
         query = query.where(threads.c.owner == self.owner, threads.c.id == thread_id)
-        async with self._reading() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await self._read(lambda connection: connection.execute(query).all())
         if not rows:
             raise ThreadNotFound(thread_id)
         return [row.run_id for row in rows if row.run_id is not None], rows[0].version
@@ -152,30 +150,31 @@ class Threads:
         ended = update(turns).where(waiting).values(**outcome).returning(turns.c.position, turns.c.replaces)
         grown = self._update(record.thread_id).values(updated_at=_text(now()), version=threads.c.version + 1)
         grown = grown.returning(threads.c.version, threads.c.summary_position)
-        async with self._writing() as connection:
-            row = (await connection.execute(ended)).one_or_none()
+
+        def work(connection: Connection) -> int | None:
+            row = connection.execute(ended).one_or_none()
             if row is None:
                 return None
-            thread = (await connection.execute(grown)).one()
+            thread = connection.execute(grown).one()
             if row.replaces is not None and record.answer:
                 gone = (turns.c.position >= row.replaces) & (turns.c.position < row.position)
-                await connection.execute(delete(turns).where(self._in_thread(record.thread_id), gone))
+                connection.execute(delete(turns).where(self._in_thread(record.thread_id), gone))
                 if (thread.summary_position or 0) >= row.replaces:
-                    await connection.execute(self._update(record.thread_id).values(summary=None, summary_position=None))
+                    connection.execute(self._update(record.thread_id).values(summary=None, summary_position=None))
             return int(thread.version)
+
+        return await self._write(work)
 
     async def turn(self, run_id: str) -> Record | None:
         """The turn of a run, if it was stored."""
         query = select(turns).where(turns.c.owner == self.owner, turns.c.run_id == run_id)
-        async with self._reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = await self._read(lambda connection: connection.execute(query).one_or_none())
         return None if row is None else _record(row)
 
     async def turns(self, thread_id: str) -> list[Record]:
         """All turns of a thread in order."""
-        async with self._reading() as connection:
-            rows = await connection.execute(self._turns(thread_id).order_by(turns.c.position))
-            return [_record(row) for row in rows]
+        query = self._turns(thread_id).order_by(turns.c.position)
+        return [_record(row) for row in await self._read(lambda connection: connection.execute(query).all())]
 
     async def give_feedback(self, message_id: str, feedback: Feedback) -> bool:
         """Keep what a person thinks of an answer; whether its score is a new one. Raises MessageNotFound."""
@@ -183,26 +182,31 @@ class Threads:
         given = self._answer(message_id).values(
             feedback_score=score, feedback_comment=comment, feedback_at=_text(now())
         )
-        async with self._writing() as connection:
+
+        def work(connection: Connection) -> bool:
             rescored = given.where(turns.c.feedback_score.is_distinct_from(score))
-            if (await connection.execute(rescored)).rowcount:
+            if connection.execute(rescored).rowcount:
                 return True
-            if (await connection.execute(given)).rowcount == 0:
+            if connection.execute(given).rowcount == 0:
                 raise MessageNotFound(message_id)
             return False
+
+        return await self._write(work)
 
     async def take_feedback_back(self, message_id: str) -> None:
         """Erase what a person thought of an answer, if it was kept. Raises MessageNotFound."""
         none = self._answer(message_id).values(feedback_score=None, feedback_comment=None, feedback_at=None)
-        async with self._writing() as connection:
-            if (await connection.execute(none)).rowcount == 0:
+
+        def work(connection: Connection) -> None:
+            if connection.execute(none).rowcount == 0:
                 raise MessageNotFound(message_id)
+
+        await self._write(work)
 
     async def running(self, thread_id: str) -> list[str]:
         """Run ids of the turns of a thread that have not ended."""
         query = self._turns(thread_id, turns.c.run_id).where(turns.c.status == RUNNING)
-        async with self._reading() as connection:
-            return list((await connection.execute(query)).scalars())
+        return await self._read(lambda connection: list(connection.execute(query).scalars()))
 
     async def history(self, thread_id: str) -> History:
         """What was said in a thread. Raises ThreadNotFound."""
@@ -210,11 +214,15 @@ class Threads:
         of_thread = of_thread.where(threads.c.owner == self.owner, threads.c.id == thread_id)
         query = self._turns(thread_id, turns.c.position, turns.c.question, turns.c.answer)
         query = query.where(turns.c.status != RUNNING, turns.c.answer != "")
-        async with self._reading() as connection:
+        query = query.order_by(turns.c.position.desc()).limit(HISTORY_TURNS)
+
+        def work(connection: Connection) -> tuple[Any, tuple[PastTurn, ...]]:
             # The version first: turns that end in between make the history newer than it says, never older.
-            thread = (await connection.execute(of_thread)).one_or_none()
-            rows = await connection.execute(query.order_by(turns.c.position.desc()).limit(HISTORY_TURNS))
-            past = tuple(PastTurn(row.position, row.question, row.answer) for row in rows)[::-1]
+            thread = connection.execute(of_thread).one_or_none()
+            rows = connection.execute(query)
+            return thread, tuple(PastTurn(row.position, row.question, row.answer) for row in rows)[::-1]
+
+        thread, past = await self._read(work)
         if thread is None:
             raise ThreadNotFound(thread_id)
         return History(thread.version, past, thread.summary, thread.summary_position or 0)
@@ -223,14 +231,12 @@ class Threads:
         """Keep a summary of the turns up to and with `position`, unless the thread has changed since `history`."""
         same = self._update(thread_id).where(threads.c.version == history.version)
         kept = same.values(summary=summary, summary_position=position, version=threads.c.version + 1)
-        async with self._writing() as connection:
-            await connection.execute(kept)
+        await self._write(lambda connection: connection.execute(kept).close())
 
     async def thread(self, thread_id: str) -> Thread:
         """One thread. Raises ThreadNotFound."""
         query = select(threads).where(threads.c.owner == self.owner, threads.c.id == thread_id)
-        async with self._reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = await self._read(lambda connection: connection.execute(query).one_or_none())
         if row is None:
             raise ThreadNotFound(thread_id)
         return _thread(row)
@@ -242,16 +248,14 @@ class Threads:
         if cursor is not None:
             query = query.where(key < _parse_cursor(cursor))
         query = query.order_by(threads.c.updated_at.desc(), threads.c.id.desc()).limit(limit + 1)
-        async with self._reading() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await self._read(lambda connection: connection.execute(query).all())
         more = _cursor(rows[limit - 1]) if len(rows) > limit else None
         return [_thread(row) for row in rows[:limit]], more
 
     async def rename(self, thread_id: str, title: str) -> Thread:
         """Give a thread another title. Raises ThreadNotFound."""
-        async with self._writing() as connection:
-            query = self._update(thread_id).values(title=title).returning(threads)
-            row = (await connection.execute(query)).one_or_none()
+        query = self._update(thread_id).values(title=title).returning(threads)
+        row = await self._write(lambda connection: connection.execute(query).one_or_none())
         if row is None:
             raise ThreadNotFound(thread_id)
         return _thread(row)
@@ -259,44 +263,46 @@ class Threads:
     async def delete(self, thread_id: str) -> list[str]:
         """Erase a thread with its turns; returns their run ids. Raises ThreadNotFound."""
         gone = delete(threads).where(threads.c.owner == self.owner, threads.c.id == thread_id)
-        async with self._writing() as connection:
-            erased = delete(turns).where(self._in_thread(thread_id)).returning(turns.c.run_id)
-            found = list((await connection.execute(erased)).scalars())
-            if (await connection.execute(gone)).rowcount == 0:
+        erased = delete(turns).where(self._in_thread(thread_id)).returning(turns.c.run_id)
+
+        def work(connection: Connection) -> list[str]:
+            found = list(connection.execute(erased).scalars())
+            if connection.execute(gone).rowcount == 0:
                 raise ThreadNotFound(thread_id)
-        return found
+            return found
+
+        return await self._write(work)
 
     async def fail_orphans(self, failure: Failure) -> list[str]:
         """End the turns that are running in a process that is no more; returns their run ids."""
         living = select(workers.c.id)
         orphans = (turns.c.status == RUNNING) & or_(turns.c.worker.is_(None), turns.c.worker.not_in(living))
         ended = {"status": "failed", "error": failure, "last_event": ABANDONED_EVENT}
-        async with self._writing() as connection:
-            found = await connection.execute(update(turns).where(orphans).values(**ended).returning(turns.c.run_id))
-            return list(found.scalars())
+        failed = update(turns).where(orphans).values(**ended).returning(turns.c.run_id)
+        return await self._write(lambda connection: list(connection.execute(failed).scalars()))
 
     async def check(self) -> None:
         """Raise DatabaseUnavailable when the database does not answer."""
-        async with self._reading() as connection:
-            await connection.execute(select(threads.c.id).limit(1))
+        query = select(threads.c.id).limit(1)
+        await self._read(lambda connection: connection.execute(query).close())
 
-    async def _join(self, connection: AsyncConnection, thread_id: str, at: str, on_busy: OnBusy) -> None:
+    def _join(self, connection: Connection, thread_id: str, at: str, on_busy: OnBusy) -> None:
         """Lock the thread for this transaction, and see that it takes another turn."""
-        locked = await connection.execute(self._update(thread_id).values(updated_at=at))
+        locked = connection.execute(self._update(thread_id).values(updated_at=at))
         if locked.rowcount == 0:
             raise ThreadNotFound(thread_id)
         query = self._turns(thread_id, turns.c.run_id).where(turns.c.status == RUNNING)
-        running = (await connection.execute(query)).all()
+        running = connection.execute(query).all()
         if running and on_busy == "reject":
             raise ThreadBusy("the thread is still answering. Ask again when it has ended, or stop it first.")
         if len(running) >= MAX_WAITING:
             raise ThreadBusy(f"{len(running)} questions of this thread are waiting already. Ask again later.")
 
-    async def _position(self, connection: AsyncConnection, thread_id: str, message_id: str | None) -> int | None:
+    def _position(self, connection: Connection, thread_id: str, message_id: str | None) -> int | None:
         if message_id is None:
             return None
         query = self._turns(thread_id, turns.c.position).where(turns.c.message_id == message_id)
-        position = (await connection.execute(query)).scalar_one_or_none()
+        position = connection.execute(query).scalar_one_or_none()
         if position is None:
             raise MessageNotFound(message_id)
         return int(position)
@@ -314,28 +320,13 @@ class Threads:
         query = select(*columns) if columns else select(turns)
         return query.where(self._in_thread(thread_id))
 
-    @asynccontextmanager
-    async def _reading(self) -> AsyncGenerator[AsyncConnection]:
-        async with available(), self.engine.connect() as connection:
-            yield connection
+    async def _read(self, work: Work[T]) -> T:
+        async with available():
+            return await self.database.read(work)
 
-    @asynccontextmanager
-    async def _writing(self) -> AsyncGenerator[AsyncConnection]:
-        async with available(), self._turn_to_write(), self.engine.begin() as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def _turn_to_write(self) -> AsyncGenerator[None]:
-        """SQLite lets one write at a time and makes the others poll, so that of many at once some wait too long."""
-        if self.engine.dialect.name != "sqlite":
-            yield
-            return
-        with anyio.fail_after(WRITE_PATIENCE_S):
-            await self._writer.acquire()
-        try:
-            yield
-        finally:
-            self._writer.release()
+    async def _write(self, work: Work[T]) -> T:
+        async with available():
+            return await self.database.write(work)
 
 
 @asynccontextmanager

@@ -7,10 +7,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, literal_column, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal_column, select, update
 
-from server.database import workers
+from server.database import Database, workers
 from server.threads import available
 
 BEAT_S = 3.0
@@ -22,21 +21,25 @@ LEASE_S = 15.0
 class Workers:
     """The processes, and this one among them. Every method raises DatabaseUnavailable."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, database: Database) -> None:
         self.id = uuid.uuid4().hex[:12]
-        self._engine = engine
+        self._database = database
         self._host = host_of_this_process()
-        self._now = _clock(engine.dialect.name)
+        self._now = _clock(database.engine.dialect.name)
         self._beaten_at = -float("inf")
         self._steady_since = time.monotonic()
 
     async def beat(self) -> None:
         """Show that this process lives."""
-        async with available(), self._engine.begin() as connection:
-            seen = update(workers).where(workers.c.id == self.id).values(seen_at=self._now)
-            if (await connection.execute(seen)).rowcount == 0:
-                row: dict[str, Any] = {"id": self.id, "host": self._host, "pid": os.getpid(), "seen_at": self._now}
-                await connection.execute(insert(workers).values(**row))
+        seen = update(workers).where(workers.c.id == self.id).values(seen_at=self._now)
+        row: dict[str, Any] = {"id": self.id, "host": self._host, "pid": os.getpid(), "seen_at": self._now}
+
+        def work(connection: Connection) -> None:
+            if connection.execute(seen).rowcount == 0:
+                connection.execute(insert(workers).values(**row))
+
+        async with available():
+            await self._database.write(work)
         if time.monotonic() - self._beaten_at > 2 * BEAT_S:
             self._steady_since = time.monotonic()
         self._beaten_at = time.monotonic()
@@ -47,23 +50,26 @@ class Workers:
         After a database that was away, or its own sleep, a process gives the others as long as it would have needed.
         """
         query = select(workers.c.id, workers.c.host, workers.c.pid, (self._now - workers.c.seen_at).label("silent_s"))
-        async with available(), self._engine.connect() as connection:
-            rows = (await connection.execute(query.where(workers.c.id != self.id))).all()
+        others = query.where(workers.c.id != self.id)
+        async with available():
+            rows = await self._database.read(lambda connection: connection.execute(others).all())
         lease_s = LEASE_S if time.monotonic() - self._steady_since > LEASE_S else float("inf")
         dead = [row.id for row in rows if row.silent_s > lease_s or (row.host == self._host and not _lives(row.pid))]
         if dead:
-            async with available(), self._engine.begin() as connection:
-                await connection.execute(delete(workers).where(workers.c.id.in_(dead)))
+            await self._delete(workers.c.id.in_(dead))
 
     async def living(self) -> set[str]:
         """Ids of the processes that were not buried."""
-        async with available(), self._engine.connect() as connection:
-            return set((await connection.execute(select(workers.c.id))).scalars())
+        async with available():
+            return await self._database.read(lambda connection: set(connection.execute(select(workers.c.id)).scalars()))
 
     async def leave(self) -> None:
         """Say that this process ends."""
-        async with available(), self._engine.begin() as connection:
-            await connection.execute(delete(workers).where(workers.c.id == self.id))
+        await self._delete(workers.c.id == self.id)
+
+    async def _delete(self, which: ColumnElement[bool]) -> None:
+        async with available():
+            await self._database.write(lambda connection: connection.execute(delete(workers).where(which)).close())
 
 
 def host_of_this_process() -> str:

@@ -30,16 +30,16 @@ async def open_registry(
 ) -> AsyncIterator[Runs]:
     """The registry of one process on the database of the settings."""
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(open_database(settings))
+        database = await stack.enter_async_context(open_database(settings))
         graph: Any = (answerer or Answerer()).build()
-        threads = Threads(engine)
+        threads = Threads(database)
         stores = Stores(
             threads,
             Histories(threads, shelf or NoShelf()),
             Summaries(threads, summarize, settings.history_budget_tokens),
             event_log or MemoryEventLog(),
             bus or NoBus(),
-            Workers(engine),
+            Workers(database),
         )
         yield await stack.enter_async_context(open_runs(graph, "fake", stores, settings))
 

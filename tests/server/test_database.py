@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from graph.errors import SettingsError
 from graph.settings import Settings
@@ -18,8 +18,8 @@ from server.errors import DatabaseNewer
 
 async def test_migrations_make_the_tables_from_nothing_and_run_again_without_harm(conversations: Settings) -> None:
     for _ in range(2):
-        async with open_database(conversations) as engine, engine.connect() as connection:
-            found = await connection.run_sync(lambda sync: set(engine.dialect.get_table_names(sync)))
+        async with open_database(conversations) as database:
+            found = await database.read(lambda connection: set(inspect(connection).get_table_names()))
             assert {"threads", "turns", "workers", "alembic_version"} <= found
 
 
@@ -27,13 +27,14 @@ async def test_migrations_lead_to_the_tables_that_the_code_uses(conversations: S
     def compare(connection: Connection) -> list[Any]:
         return compare_metadata(MigrationContext.configure(connection), metadata)
 
-    async with open_database(conversations) as engine, engine.connect() as connection:
-        assert await connection.run_sync(compare) == []
+    async with open_database(conversations) as database:
+        assert await database.read(compare) == []
 
 
 async def test_a_database_of_a_newer_version_is_refused_and_left_alone(conversations: Settings) -> None:
-    async with open_database(conversations) as engine, engine.begin() as connection:
-        await connection.execute(text("update alembic_version set version_num = '9999'"))
+    newer = text("update alembic_version set version_num = '9999'")
+    async with open_database(conversations) as database:
+        await database.write(lambda connection: connection.execute(newer).close())
 
     with pytest.raises(DatabaseNewer, match="9999"):
         async with open_database(conversations):
@@ -45,8 +46,9 @@ async def test_a_database_of_a_newer_version_is_refused_and_left_alone(conversat
 
 async def test_processes_that_start_at_once_migrate_one_after_the_other(postgres: Settings) -> None:
     async def open_and_look() -> int:
-        async with open_database(postgres) as engine, engine.connect() as connection:
-            return (await connection.execute(text("select count(*) from turns"))).scalar_one()
+        async with open_database(postgres) as database:
+            count = text("select count(*) from turns")
+            return int(await database.read(lambda connection: connection.execute(count).scalar_one()))
 
     assert await asyncio.gather(*(open_and_look() for _ in range(5))) == [0] * 5
 
@@ -88,11 +90,12 @@ async def test_a_first_version_s_conversations_are_kept(tmp_path: Path) -> None:
 
 
 async def test_connections_wait_for_locks_and_keep_foreign_keys(tmp_path: Path) -> None:
-    async with open_database(Settings(data_dir=tmp_path)) as engine, engine.connect() as connection:
-        values = [
-            (await connection.execute(text(f"pragma {name}"))).scalar_one()
-            for name in ("journal_mode", "busy_timeout", "foreign_keys")
-        ]
+    def look(connection: Connection) -> list[Any]:
+        names = ("journal_mode", "busy_timeout", "foreign_keys")
+        return [connection.execute(text(f"pragma {name}")).scalar_one() for name in names]
+
+    async with open_database(Settings(data_dir=tmp_path)) as database:
+        values = await database.read(look)
 
     assert values == ["wal", 3000, 1]
 

@@ -37,8 +37,8 @@ class Process:
 
 @pytest.fixture
 async def threads(tmp_path: Path) -> AsyncIterator[Threads]:
-    async with open_database(Settings(data_dir=tmp_path)) as engine:
-        yield Threads(engine)
+    async with open_database(Settings(data_dir=tmp_path)) as database:
+        yield Threads(database)
 
 
 def answers(*numbers: int) -> list[str]:
@@ -48,7 +48,7 @@ def answers(*numbers: int) -> list[str]:
 async def test_a_process_reads_a_thread_once_and_then_knows_what_it_added(threads: Threads) -> None:
     read = []
     event.listen(
-        threads.engine.sync_engine,
+        threads.database.engine,
         "before_cursor_execute",
         lambda _c, _cursor, statement, *_: read.append(statement) if "turns.answer !=" in statement else None,
     )

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from graph.settings import Settings
-from server.database import open_database
+from server.database import Database, open_database
 from server.errors import DatabaseUnavailable, MessageNotFound, ThreadBusy, ThreadNotFound
 from server.history import to_messages
 from server.record import Record, now
@@ -18,7 +17,7 @@ WORKER = "worker-of-mine"
 
 
 @pytest.fixture
-async def engine(conversations: Settings) -> AsyncIterator[AsyncEngine]:
+async def database(conversations: Settings) -> AsyncIterator[Database]:
     async with open_database(conversations) as opened:
         yield opened
 
@@ -48,8 +47,8 @@ async def answers(threads: Threads) -> list[str]:
     return [turn.answer for turn in await threads.turns("thread")]
 
 
-async def test_a_turn_comes_back_as_it_was_stored(engine: AsyncEngine) -> None:
-    threads, turn = Threads(engine), ended()
+async def test_a_turn_comes_back_as_it_was_stored(database: Database) -> None:
+    threads, turn = Threads(database), ended()
     await threads.begin_turn(record(), WORKER, new_thread=True)
     turn.created_at = (await threads.turns("thread"))[0].created_at
     assert await threads.end_turn(turn, WORKER)
@@ -58,8 +57,8 @@ async def test_a_turn_comes_back_as_it_was_stored(engine: AsyncEngine) -> None:
     assert await threads.turns("thread") == [turn]
 
 
-async def test_history_is_what_ended_before_with_an_answer_in_order(engine: AsyncEngine) -> None:
-    threads = Threads(engine)
+async def test_history_is_what_ended_before_with_an_answer_in_order(database: Database) -> None:
+    threads = Threads(database)
     places = [await threads.begin_turn(record(n), WORKER, new_thread=n == 1) for n in (1, 2, 3, 4)]
     await threads.end_turn(ended(2), WORKER)
     await threads.end_turn(ended(1), WORKER)
@@ -75,8 +74,8 @@ async def test_history_is_what_ended_before_with_an_answer_in_order(engine: Asyn
     assert [message.text for message in to_messages(history, places[1].history_end)] == ["Question 1?", "Answer 1."]
 
 
-async def test_a_turn_waits_for_those_before_it(engine: AsyncEngine) -> None:
-    threads = Threads(engine)
+async def test_a_turn_waits_for_those_before_it(database: Database) -> None:
+    threads = Threads(database)
     first, second, third = [await threads.begin_turn(record(n), WORKER, new_thread=n == 1) for n in (1, 2, 3)]
     assert (await threads.before("thread", first))[0] == []
     assert (await threads.before("thread", third))[0] == ["run-1", "run-2"]
@@ -85,8 +84,8 @@ async def test_a_turn_waits_for_those_before_it(engine: AsyncEngine) -> None:
     assert await threads.running("thread") == ["run-2", "run-3"]
 
 
-async def test_a_busy_thread_rejects_where_that_is_the_rule_and_its_queue_is_bounded(engine: AsyncEngine) -> None:
-    threads = Threads(engine)
+async def test_a_busy_thread_rejects_where_that_is_the_rule_and_its_queue_is_bounded(database: Database) -> None:
+    threads = Threads(database)
     await threads.begin_turn(record(1), WORKER, new_thread=True)
     with pytest.raises(ThreadBusy):
         await threads.begin_turn(record(2), WORKER, new_thread=False, on_busy="reject")
@@ -97,8 +96,8 @@ async def test_a_busy_thread_rejects_where_that_is_the_rule_and_its_queue_is_bou
     assert len(await threads.turns("thread")) == MAX_WAITING
 
 
-async def test_of_many_at_once_one_is_taken_where_a_busy_thread_rejects(engine: AsyncEngine) -> None:
-    threads = Threads(engine)
+async def test_of_many_at_once_one_is_taken_where_a_busy_thread_rejects(database: Database) -> None:
+    threads = Threads(database)
     await store(threads, 1)
 
     async def begin(n: int) -> bool:
@@ -111,15 +110,15 @@ async def test_of_many_at_once_one_is_taken_where_a_busy_thread_rejects(engine: 
     assert sum(await asyncio.gather(*(begin(n) for n in range(2, 10)))) == 1
 
 
-async def test_many_questions_at_once_are_all_stored(engine: AsyncEngine) -> None:
-    threads = Threads(engine)
+async def test_many_questions_at_once_are_all_stored(database: Database) -> None:
+    threads = Threads(database)
     turns = [record(n, f"thread-{n}") for n in range(150)]
     await asyncio.gather(*(threads.begin_turn(turn, WORKER, new_thread=True) for turn in turns))
     assert len([turn for turn in turns if await threads.turn(turn.run_id)]) == 150
 
 
-async def test_a_turn_takes_the_place_of_another_and_of_all_after_it_once_it_has_an_answer(engine: AsyncEngine) -> None:
-    threads = Threads(engine)
+async def test_a_turn_takes_the_place_of_another_and_of_all_after_it_once_it_has_an_answer(database: Database) -> None:
+    threads = Threads(database)
     for n in (1, 2, 3):
         await store(threads, n)
     place = await threads.begin_turn(record(4), WORKER, new_thread=False, replaces="message-2")
@@ -133,8 +132,8 @@ async def test_a_turn_takes_the_place_of_another_and_of_all_after_it_once_it_has
         await threads.begin_turn(record(5), WORKER, new_thread=False, replaces="message-2")
 
 
-async def test_a_turn_that_failed_replaces_nothing(engine: AsyncEngine) -> None:
-    threads = Threads(engine)
+async def test_a_turn_that_failed_replaces_nothing(database: Database) -> None:
+    threads = Threads(database)
     await store(threads, 1)
     await threads.begin_turn(record(2), WORKER, new_thread=False, replaces="message-1")
     failed = record(2)
@@ -143,8 +142,8 @@ async def test_a_turn_that_failed_replaces_nothing(engine: AsyncEngine) -> None:
     assert await answers(threads) == ["Answer 1.", ""]
 
 
-async def test_feedback_is_kept_with_its_turn_once_and_a_second_one_replaces_it(engine: AsyncEngine) -> None:
-    threads = Threads(engine)
+async def test_feedback_is_kept_with_its_turn_once_and_a_second_one_replaces_it(database: Database) -> None:
+    threads = Threads(database)
     await store(threads, 1)
     await store(threads, 2)
     assert await threads.give_feedback("message-1", {"score": -1, "comment": "Too short \u2028 é"})
@@ -160,20 +159,20 @@ async def test_feedback_is_kept_with_its_turn_once_and_a_second_one_replaces_it(
     assert found.feedback == {"score": 1, "comment": None}
 
 
-async def test_feedback_that_is_taken_back_is_erased(engine: AsyncEngine) -> None:
-    threads = Threads(engine)
+async def test_feedback_that_is_taken_back_is_erased(database: Database) -> None:
+    threads = Threads(database)
     await store(threads, 1)
     await threads.give_feedback("message-1", {"score": -1, "comment": "private"})
     for _ in range(2):
         await threads.take_feedback_back("message-1")
     assert [turn.feedback for turn in await threads.turns("thread")] == [None]
-    async with engine.connect() as connection:
-        row = (await connection.exec_driver_sql("select feedback_comment, feedback_at from turns")).one()
+    query = "select feedback_comment, feedback_at from turns"
+    row = await database.read(lambda connection: connection.exec_driver_sql(query).one())
     assert tuple(row) == (None, None)
 
 
-async def test_feedback_given_while_the_answer_is_written_outlives_its_end(engine: AsyncEngine) -> None:
-    threads = Threads(engine)
+async def test_feedback_given_while_the_answer_is_written_outlives_its_end(database: Database) -> None:
+    threads = Threads(database)
     await threads.begin_turn(record(), WORKER, new_thread=True)
     await threads.give_feedback("message-1", {"score": 1, "comment": None})
     await threads.end_turn(ended(), WORKER)
@@ -181,8 +180,8 @@ async def test_feedback_given_while_the_answer_is_written_outlives_its_end(engin
     assert (turn.status, turn.feedback) == ("completed", {"score": 1, "comment": None})
 
 
-async def test_feedback_leaves_with_a_turn_that_is_replaced_or_erased(engine: AsyncEngine) -> None:
-    threads = Threads(engine)
+async def test_feedback_leaves_with_a_turn_that_is_replaced_or_erased(database: Database) -> None:
+    threads = Threads(database)
     await store(threads, 1)
     await threads.give_feedback("message-1", {"score": -1, "comment": "wrong"})
     await store(threads, 2, replaces="message-1")
@@ -197,8 +196,8 @@ async def test_feedback_leaves_with_a_turn_that_is_replaced_or_erased(engine: As
         await threads.take_feedback_back("message-2")
 
 
-async def test_a_turn_of_a_deleted_thread_cannot_be_stored(engine: AsyncEngine) -> None:
-    threads = Threads(engine)
+async def test_a_turn_of_a_deleted_thread_cannot_be_stored(database: Database) -> None:
+    threads = Threads(database)
     await threads.begin_turn(record(1), WORKER, new_thread=True)
     assert await threads.delete("thread") == ["run-1"]
 
@@ -209,8 +208,8 @@ async def test_a_turn_of_a_deleted_thread_cannot_be_stored(engine: AsyncEngine) 
     assert await threads.turn("run-2") is None
 
 
-async def test_turns_of_a_dead_process_have_failed_and_it_cannot_end_them_any_more(engine: AsyncEngine) -> None:
-    threads, living, dead = Threads(engine), Workers(engine), Workers(engine)
+async def test_turns_of_a_dead_process_have_failed_and_it_cannot_end_them_any_more(database: Database) -> None:
+    threads, living, dead = Threads(database), Workers(database), Workers(database)
     await living.beat()
     await threads.begin_turn(record(1), living.id, new_thread=True)
     await threads.begin_turn(record(2), dead.id, new_thread=False)
@@ -223,8 +222,8 @@ async def test_turns_of_a_dead_process_have_failed_and_it_cannot_end_them_any_mo
     assert await threads.end_turn(ended(1), living.id)
 
 
-async def test_threads_of_another_owner_are_not_found(engine: AsyncEngine) -> None:
-    mine, theirs = Threads(engine), Threads(engine, owner="someone-else")
+async def test_threads_of_another_owner_are_not_found(database: Database) -> None:
+    mine, theirs = Threads(database), Threads(database, owner="someone-else")
     await mine.begin_turn(record(), WORKER, new_thread=True)
 
     assert await theirs.turn("run-1") is None
@@ -247,11 +246,11 @@ async def test_threads_of_another_owner_are_not_found(engine: AsyncEngine) -> No
 
 
 async def test_a_database_that_has_gone_is_told_by_its_code(conversations: Settings) -> None:
-    async with open_database(conversations) as engine:
-        async with engine.begin() as connection:
-            await connection.exec_driver_sql("alter table turns rename to elsewhere")
+    rename = "alter table turns rename to elsewhere"
+    async with open_database(conversations) as database:
+        await database.write(lambda connection: connection.exec_driver_sql(rename).close())
         with pytest.raises(DatabaseUnavailable):
-            await Threads(engine).turn("run-1")
+            await Threads(database).turn("run-1")
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 from sqlalchemy import insert, update
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from graph.settings import Settings
 from server import workers as module
 from server.ask import Ask
-from server.database import open_database
+from server.database import Database, open_database
 from server.database import workers as table
 from server.eventlog.memory import MemoryEventLog
 from server.record import Record, now
@@ -24,45 +23,44 @@ from tests.server.registry import open_registry, read
 
 
 @pytest.fixture
-async def engine(conversations: Settings) -> AsyncIterator[AsyncEngine]:
+async def database(conversations: Settings) -> AsyncIterator[Database]:
     async with open_database(conversations) as opened:
         yield opened
 
 
-async def add(engine: AsyncEngine, name: str, *, host: str, pid: int) -> None:
-    seen_at = module._clock(engine.dialect.name)
-    async with engine.begin() as connection:
-        await connection.execute(insert(table).values(id=name, host=host, pid=pid, seen_at=seen_at))
+async def add(database: Database, name: str, *, host: str, pid: int) -> None:
+    seen_at = module._clock(database.engine.dialect.name)
+    row = insert(table).values(id=name, host=host, pid=pid, seen_at=seen_at)
+    await database.write(lambda connection: connection.execute(row).close())
 
 
-async def silence(engine: AsyncEngine, name: str, seconds: float) -> None:
-    async with engine.begin() as connection:
-        older = update(table).where(table.c.id == name).values(seen_at=table.c.seen_at - seconds)
-        await connection.execute(older)
+async def silence(database: Database, name: str, seconds: float) -> None:
+    older = update(table).where(table.c.id == name).values(seen_at=table.c.seen_at - seconds)
+    await database.write(lambda connection: connection.execute(older).close())
 
 
-async def test_a_process_of_this_machine_that_is_gone_is_dead_at_once(engine: AsyncEngine) -> None:
+async def test_a_process_of_this_machine_that_is_gone_is_dead_at_once(database: Database) -> None:
     gone = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
     await gone.wait()
-    workers = Workers(engine)
+    workers = Workers(database)
     await workers.beat()
-    await add(engine, "gone", host=host_of_this_process(), pid=gone.pid)
-    await add(engine, "had-our-pid", host=host_of_this_process(), pid=os.getpid())
-    await add(engine, "lives", host=host_of_this_process(), pid=os.getppid())
-    await add(engine, "elsewhere", host="another machine", pid=gone.pid)
+    await add(database, "gone", host=host_of_this_process(), pid=gone.pid)
+    await add(database, "had-our-pid", host=host_of_this_process(), pid=os.getpid())
+    await add(database, "lives", host=host_of_this_process(), pid=os.getppid())
+    await add(database, "elsewhere", host="another machine", pid=gone.pid)
     await workers.bury()
     assert await workers.living() == {workers.id, "lives", "elsewhere"}
 
 
 async def test_a_process_elsewhere_is_dead_when_it_was_not_seen_for_the_lease(
-    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = Workers(engine)
+    workers = Workers(database)
     await workers.beat()
-    await add(engine, "silent", host="another machine", pid=1)
-    await silence(engine, "silent", LEASE_S + 5)
-    await add(engine, "slow", host="another machine", pid=1)
-    await silence(engine, "slow", LEASE_S - 5)
+    await add(database, "silent", host="another machine", pid=1)
+    await silence(database, "silent", LEASE_S + 5)
+    await add(database, "slow", host="another machine", pid=1)
+    await silence(database, "slow", LEASE_S - 5)
 
     await workers.bury()
     assert await workers.living() == {workers.id, "silent", "slow"}, "it has not watched long enough itself"
@@ -71,8 +69,8 @@ async def test_a_process_elsewhere_is_dead_when_it_was_not_seen_for_the_lease(
     assert await workers.living() == {workers.id, "slow"}
 
 
-async def test_a_process_that_was_taken_for_dead_comes_back_with_its_next_beat(engine: AsyncEngine) -> None:
-    workers = Workers(engine)
+async def test_a_process_that_was_taken_for_dead_comes_back_with_its_next_beat(database: Database) -> None:
+    workers = Workers(database)
     await workers.beat()
     await workers.leave()
     assert await workers.living() == set()
@@ -85,8 +83,8 @@ async def test_runs_of_a_dead_process_get_their_terminal_event_also_without_a_fi
     log = MemoryEventLog()
     dead = {"question": "Cats?", "created_at": now().isoformat(), "worker": "dead"}
     record = Record("run-of-the-dead", "thread", "message", "Cats?", now(), "fake")
-    async with open_database(settings) as engine:
-        await Threads(engine).begin_turn(record, "dead", new_thread=True)
+    async with open_database(settings) as database:
+        await Threads(database).begin_turn(record, "dead", new_thread=True)
     await log.create("run-of-the-dead", dead)
     await log.append("run-of-the-dead", "run", orjson.dumps(record.run_event()))
     await log.create("stateless-run", dead)

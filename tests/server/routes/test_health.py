@@ -14,7 +14,7 @@ def test_a_running_server_is_alive_and_ready(server: LiveServer) -> None:
 
 def test_a_server_without_its_database_is_alive_but_not_ready(server: LiveServer, tmp_path: Path) -> None:
     database = tmp_path / "data" / FILE_NAME
-    server.run(server.state.threads.engine.dispose())
+    server.run(server.state.threads.database.close())
     for file in database.parent.glob(f"{FILE_NAME}*"):
         file.unlink()
     database.mkdir()
@@ -27,7 +27,7 @@ def test_a_server_without_its_database_is_alive_but_not_ready(server: LiveServer
 
 def test_a_question_that_cannot_be_stored_is_refused(server: LiveServer, tmp_path: Path) -> None:
     database = tmp_path / "data" / FILE_NAME
-    server.run(server.state.threads.engine.dispose())
+    server.run(server.state.threads.database.close())
     for file in database.parent.glob(f"{FILE_NAME}*"):
         file.unlink()
     database.mkdir()
