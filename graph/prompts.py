@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from string import Template
 
@@ -13,7 +14,7 @@ from graph.errors import SettingsError
 from graph.retrieval.tokenizer import count_tokens
 from graph.smalltalk import smalltalk
 from graph.state.evidence import Passage
-from graph.state.history import summary_of
+from graph.state.history import may_be_tokens, summary_of
 from graph.terms import is_cjk
 
 
@@ -117,7 +118,11 @@ the documents that cover it."""
 
     def overhead_tokens(self, question: str, history: Sequence[AnyMessage]) -> int:
         """Tokens of the answering prompt without its passages."""
-        return sum(count_tokens(message.text) for message in self.answer(question, [], history))
+        return sum(_count_kept(message.text) for message in self.answer(question, [], history))
+
+
+_count_kept = lru_cache(maxsize=256)(count_tokens)
+"""The instructions are the same in each prompt, and the history is that of the turn before."""
 
 
 def format_passage(passage: Passage) -> str:
@@ -132,6 +137,8 @@ def format_passage(passage: Passage) -> str:
 def fit_passages(passages: Sequence[Passage], budget_tokens: int) -> list[Passage]:
     """The best passages that fit the budget, at least one."""
     kept: list[Passage] = []
+    if may_be_tokens(map(format_passage, passages)) <= budget_tokens:
+        return list(passages)
     used = 0
     for passage in passages:
         used += count_tokens(format_passage(passage))

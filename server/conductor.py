@@ -83,8 +83,8 @@ class Conductor:
 
     async def _comes(self, run: Run) -> bool:
         """Wait until the turns before it in its thread have ended; False when it was stopped meanwhile."""
-        if run.place is None or run.record.thread_id is None:
-            return True
+        if run.place is None or run.record.thread_id is None or run.ask.thread_id is None:
+            return True  # nothing stands before it
         while not run.stopping.is_set():
             before, run.thread_version = await self._threads.before(run.record.thread_id, run.place)
             if not before:

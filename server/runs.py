@@ -255,8 +255,9 @@ class Runs:
         structlog.contextvars.bind_contextvars(run_id=run.record.run_id)
         try:
             await self._conductor.conduct(run)
-            if run.record.thread_id is not None and run.record.answer:
-                self._summaries.look_after(run.record.thread_id)
+            # The first turn of a thread never falls out of the budget.
+            if run.ask.thread_id is not None and run.record.answer:
+                self._summaries.look_after(run.ask.thread_id)
         except Exception as exc:  # noqa: BLE001  # the edge of a run: nothing may end the other ones
             failure_of(exc)
             await self._drop_log(run)

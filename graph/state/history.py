@@ -3,7 +3,7 @@
 A conversation may begin with a system message: a summary of what was said before its first turn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
 
@@ -33,6 +33,8 @@ def answers(history: Sequence[AnyMessage]) -> list[str]:
 def fit_history(history: Sequence[AnyMessage], budget_tokens: int) -> tuple[list[AnyMessage], int]:
     """The summary, the newest whole turns within the budget, oldest first, and how many turns were left out."""
     turns = _turns(history)
+    if may_be_tokens(message.text for message in history) <= budget_tokens:
+        return [*history[: summary_of(history) is not None], *(message for turn in turns for message in turn)], 0
     kept: list[list[AnyMessage]] = []
     first = summary_of(history)
     used = 0 if first is None else count_tokens(first.text)
@@ -43,6 +45,11 @@ def fit_history(history: Sequence[AnyMessage], budget_tokens: int) -> tuple[list
         kept.append(turn)
     messages = [message for turn in reversed(kept) for message in turn]
     return [*([first] if first else []), *messages], len(turns) - len(kept)
+
+
+def may_be_tokens(texts: Iterable[str]) -> int:
+    """As many tokens as the texts can have at most, for nothing: a word piece has at least one byte."""
+    return sum(len(text.encode(errors="replace")) for text in texts)
 
 
 def summary_of(history: Sequence[AnyMessage]) -> SystemMessage | None:
