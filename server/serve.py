@@ -4,6 +4,7 @@ With several workers each of them is such a process, and another one watches the
 """
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -21,6 +22,8 @@ from server.runs import Runs
 from server.state import AppState
 
 GRACEFUL_SHUTDOWN_S = 10
+GC_ALLOCATIONS = 10_000
+"""New objects after which garbage is looked for among them: 13 us a token of a stream at Python's 700, 4 at this."""
 
 
 def serve(settings: Settings) -> None:
@@ -54,11 +57,22 @@ async def _serve(
 ) -> list[int]:
     # Opened here and not in the app's lifespan, whose errors uvicorn would turn into a logged traceback.
     async with open_state(settings) as state:
+        settle_memory()
         server = build_server(state, on_ready)
         if lifeline is not None:
             server.end_with(lifeline)
         await server.serve(sockets=[listener])
         return server.signals
+
+
+def settle_memory() -> None:
+    """Leave what lives as long as the process out of garbage collections.
+
+    With it a full one took 177 ms, in which no stream moved, and came every few hundred answers.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_ALLOCATIONS)
 
 
 def build_server(state: AppState, on_ready: Callable[[str], None]) -> "Server":
