@@ -60,6 +60,16 @@ class Reader:
         self._after = entry.number
         return entry
 
+    async def next_batch(self) -> Sequence[Entry]:
+        """All that is there, once there is something; none at the end."""
+        while not self._pending and not self._ended:
+            await self._fetch()
+        batch = tuple(self._pending)
+        self._pending.clear()
+        if batch:
+            self._after = batch[-1].number
+        return batch
+
     def leave(self) -> None:
         """Say that this connection reads no further."""
         on_leave, self._on_leave = self._on_leave, None

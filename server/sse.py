@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -10,10 +10,15 @@ import orjson
 from server.eventlog import Entry
 
 RETRY_MS = 1_000
+CHUNK_BYTES = 64 * 1024
+"""What is written at once, and an event beyond it."""
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
 TEXT = "text/plain"
 VIEWS = (SSE, NDJSON, TEXT)
+
+NextBatch = Callable[[], Awaitable[Sequence[Entry]]]
+"""Gives the next events, at least one, and none at the end."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE_ENDS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
@@ -63,12 +68,19 @@ def answer_text(entry: Entry) -> bytes:
     return orjson.loads(entry.data)["delta"].encode() if entry.event == "message" else b""
 
 
-async def encode_stream(view: str, run_id: str, entries: AsyncIterable[Entry]) -> AsyncGenerator[bytes]:
-    """The bytes of a stream as `view`, one of VIEWS, wants them."""
+async def encode_stream(view: str, run_id: str, next_batch: NextBatch) -> AsyncGenerator[bytes]:
+    """The bytes of a stream as `view`, one of VIEWS, wants them: what is there at once is written at once."""
     encode = _encoder(view, run_id)
-    async for entry in entries:
-        if chunk := encode(entry):
-            yield chunk
+    while batch := await next_batch():
+        waiting, size = [], 0
+        for entry in batch:
+            waiting.append(encode(entry))
+            size += len(waiting[-1])
+            if size >= CHUNK_BYTES:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+        if size:
+            yield b"".join(waiting)
 
 
 def _encoder(view: str, run_id: str) -> Callable[[Entry], bytes]:

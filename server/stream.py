@@ -1,6 +1,6 @@
 """A stream: the response to a request for a run's events, from wherever its reader stands."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -16,14 +16,14 @@ from server.eventlog import Entry, LogGone
 from server.metrics import DROPPED_READERS
 from server.record import Record
 from server.schema import event_reference
-from server.sse import NDJSON, SSE, TEXT, choose_view, encode_json, encode_stream
+from server.sse import NDJSON, SSE, TEXT, NextBatch, choose_view, encode_json, encode_stream
 from server.state import AppState
 
 log = structlog.get_logger(__name__)
 
 PING_S = 15
 SEND_TIMEOUT_S = 10.0
-"""How long a client may take none of its bytes. What waits for it is bounded: uvicorn's 64 KiB and one event."""
+"""How long a client may take none of its bytes. What waits for it is bounded: twice 64 KiB, or that and one event."""
 SHUTDOWN_GRACE_S = 8.0
 """How long a stream may go on once the server was told to stop: its run ends, and the reader sees how."""
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Content-Type-Options": "nosniff"}
@@ -107,11 +107,11 @@ async def open_stream(app: AppState, request: Request, run_id: str, after: int =
     if after > size:
         raise EventNotFound(f"{run_id}:{after}")
     reader = app.runs.read(run_id, after)
-    return _stream(view, run_id, reader, reader.leave)
+    return _stream(view, run_id, reader.next_batch, reader.leave)
 
 
-def _stream(view: str, run_id: str, entries: AsyncIterable[Entry], leave: Callable[[], None]) -> EventStream:
-    return EventStream(encode_stream(view, run_id, entries), view, leave)
+def _stream(view: str, run_id: str, next_batch: NextBatch, leave: Callable[[], None]) -> EventStream:
+    return EventStream(encode_stream(view, run_id, next_batch), view, leave)
 
 
 def _nothing_more(request: Request, view: str) -> Response:
@@ -120,7 +120,11 @@ def _nothing_more(request: Request, view: str) -> Response:
     return Response(status_code=200, headers=HEADERS, media_type=view)
 
 
-async def _snapshot(record: Record) -> AsyncGenerator[Entry]:
+def _snapshot(record: Record) -> NextBatch:
     """An ended turn as events, all under the number of its terminal one."""
-    for event, data in record.snapshot():
-        yield Entry(record.last_event, event, encode_json(data))
+    batches = [[Entry(record.last_event, event, encode_json(data)) for event, data in record.snapshot()]]
+
+    async def next_batch() -> Sequence[Entry]:
+        return batches.pop() if batches else []
+
+    return next_batch

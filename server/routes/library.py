@@ -91,8 +91,14 @@ async def upload_document(
         else:
             yield Entry(number + 1, "failed", encode_json(_failure(refused)))
 
+    told = events()
+
+    async def next_batch() -> list[Entry]:
+        entry = await anext(told, None)
+        return [] if entry is None else [entry]
+
     view = choose_view(accept)
-    return EventStream(encode_stream(view, uuid4().hex, events()), view, lines.close)
+    return EventStream(encode_stream(view, uuid4().hex, next_batch), view, lines.close)
 
 
 @router.delete("/documents/{document_id}", status_code=204)

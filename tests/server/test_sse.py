@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.eventlog import Entry
-from server.sse import NDJSON, SSE, TEXT, choose_view, encode_json, encode_stream, ndjson_line, sse_frame
+from server.sse import CHUNK_BYTES, NDJSON, SSE, TEXT, choose_view, encode_json, encode_stream, ndjson_line, sse_frame
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -78,10 +78,33 @@ def test_the_accept_header_chooses_the_form(accept: str | None, view: str) -> No
 
 
 async def test_text_is_made_of_messages_only() -> None:
-    async def entries():  # type: ignore[no-untyped-def]
-        yield Entry(1, "run", b"{}")
-        yield Entry(2, "message", encode_json({"delta": "a\u2028"}))
-        yield Entry(3, "reasoning", encode_json({"delta": "hm"}))
-        yield Entry(4, "message", encode_json({"delta": "b"}))
+    entries = [
+        Entry(1, "run", b"{}"),
+        Entry(2, "message", encode_json({"delta": "a\u2028"})),
+        Entry(3, "reasoning", encode_json({"delta": "hm"})),
+        Entry(4, "message", encode_json({"delta": "b"})),
+    ]
+    assert await written(TEXT, *([entry] for entry in entries)) == ["a\u2028".encode(), b"b"]
 
-    assert [chunk async for chunk in encode_stream(TEXT, "r", entries())] == ["a\u2028".encode(), b"b"]
+
+async def written(view: str, *batches: list[Entry]) -> list[bytes]:
+    waiting = iter(batches)
+
+    async def next_batch() -> list[Entry]:
+        return next(waiting, [])
+
+    return [chunk async for chunk in encode_stream(view, "r", next_batch)]
+
+
+@pytest.mark.parametrize("view", [SSE, NDJSON, TEXT])
+async def test_events_that_are_there_at_once_are_written_at_once_and_mean_the_same(view: str) -> None:
+    entries = [Entry(n, "message", encode_json({"delta": f"word {n}"})) for n in range(1, 6)]
+    (at_once,) = await written(view, entries)
+    assert at_once == b"".join(await written(view, *([entry] for entry in entries)))
+
+
+async def test_what_is_written_at_once_has_an_end() -> None:
+    entries = [Entry(n, "message", encode_json({"delta": "x" * 10_000})) for n in range(1, 21)]
+    chunks = await written(SSE, entries)
+    assert len(chunks) == 3
+    assert max(map(len, chunks)) < CHUNK_BYTES + 11_000
