@@ -33,7 +33,10 @@ def parse_address(text: str, base: Address | None = None) -> Address:
     if not host or "%" in host or not (port is None or 0 < port < 65536):
         raise NotFetched("address", "it is no proper address")
     own = port is None or port == DEFAULT_PORTS[scheme]
-    return url.copy_with(scheme=scheme, host=host, port=None if own else port, raw_path=url.raw_path, fragment=None)
+    try:
+        return url.copy_with(scheme=scheme, host=host, port=None if own else port, raw_path=url.raw_path, fragment=None)
+    except httpx2.InvalidURL as exc:  # without its last dot a host may be an IPv4 address, and none that there is
+        raise NotFetched("address", "it is no proper address") from exc
 
 
 def host_of(url: Address) -> str:

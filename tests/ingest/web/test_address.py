@@ -34,7 +34,7 @@ def test_an_address_has_one_form(given_, form):
         "ftp://h/", "file:///etc/passwd", "javascript:alert(1)", "gopher://h/", "data:text/html,x", "//h/x", "/x", "",
         "http://user@h/", "http://user:pw@h/", "http://:pw@h/", "http://h\\@evil/", "http:///x", "http://h:0/",
         "http://h:99999/", "http://h:x/", "http://[fe80::1%25eth0]/", "http://h/\0", "http://h/\r\nX: y",
-        "http://h/" + "a" * 2048,
+        "http://256.1.1.1./", "http://256.1.1.1\u3002/", "http://h/" + "a" * 2048,
     ],
 )  # fmt: skip
 def test_other_addresses_are_refused(text):
@@ -43,7 +43,7 @@ def test_other_addresses_are_refused(text):
     assert refused.value.reason == "address"
 
 
-@given(st.text(max_size=60))
+@given(st.text(max_size=60) | st.from_regex(r"[0-9a-fx.:\[\]\u3002@%]{1,20}/?", fullmatch=True))
 def test_any_text_is_an_address_of_one_form_or_refused(text):
     here = parse_address("https://h/docs/a")
     for candidate in (text, f"http://{text}", f"https://h/{text}", f"//{text}"):
