@@ -187,7 +187,11 @@ class Views:
             except IndexUnusable:  # a chunk that it was about to load has gone
                 log.info("index_view_again", attempt=attempt, exc_info=attempt == ATTEMPTS)
                 if attempt == ATTEMPTS:
+                    view.close()
                     raise
+            except BaseException:
+                view.close()
+                raise
             else:
                 in_time = time.monotonic() - began < KEEP_S
                 if in_time or self._library.generation() == generation or attempt == ATTEMPTS:

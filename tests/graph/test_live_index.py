@@ -5,10 +5,17 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from graph.errors import IndexUnusable
 from graph.library import Library
+from graph.retrieval import index as dense_index
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.hybrid import Retriever
+from graph.retrieval.lexical import LexicalIndex
+from graph.retrieval.presence import is_index_used
 from graph.retrieval.query import history_query
+from graph.retrieval.view import Views
 from graph.settings import Settings
 from tests.acceptance.recorder import Measured, many
 
@@ -87,3 +94,22 @@ def test_no_search_sees_two_versions_of_a_document_or_none(tmp_path: Path, measu
     measured.count = polls
     measured.note(versions_published=int(last), versions_seen=len(set(seen)), seen_after_s=time.monotonic() - began)
     retriever.close()
+
+
+@pytest.mark.parametrize("failure", [IndexUnusable("damaged"), RuntimeError("Chroma's own")])
+def test_a_view_that_cannot_be_opened_keeps_nothing_open(
+    index: Settings, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    """A running server tries again and again: each time a client of Chroma stayed, with its files and threads."""
+
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(LexicalIndex, "warm", fail)
+    before = set(dense_index._SPELLINGS)
+    views = Views(index, Library.open(index.data_dir), Embedders(index))
+    with pytest.raises(type(failure)):
+        views.latest()
+    views.close()
+    assert dense_index._SPELLINGS == before
+    assert not is_index_used(index.data_dir, Library.open(index.data_dir).collection("default").index)
