@@ -104,6 +104,8 @@ class Embedders:
 
     def named(self, name: str) -> Embeddings:
         """The embedding of that name. Raises SettingsError when it cannot be made."""
+        if (opened := self._open.get(name)) is not None:
+            return opened  # also while another one is made, which may take as long as it takes to load a model
         with self._lock:
             if name not in self._open:
                 self._open[name] = open_embeddings(self._settings, name)

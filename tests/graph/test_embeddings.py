@@ -1,11 +1,13 @@
 import hashlib
+import threading
 from importlib.resources import files
 
 import numpy as np
 import pytest
 
 from graph.errors import SettingsError
-from graph.retrieval.embeddings import MiniLM, open_embeddings
+from graph.retrieval import embeddings
+from graph.retrieval.embeddings import Embedders, MiniLM, open_embeddings
 from graph.retrieval.tokenizer import count_tokens, token_offsets
 from graph.settings import Settings
 
@@ -33,6 +35,31 @@ def test_near_meanings_have_near_vectors() -> None:
 def test_an_unknown_embedding_is_refused_with_a_way_out() -> None:
     with pytest.raises(SettingsError, match="CITESTREAM_EMBEDDING"):
         open_embeddings(Settings.load(), "nobody:knows")
+
+
+def test_an_embedding_that_is_open_is_used_while_another_one_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions waited for as long as the model of a rebuilt collection took to load."""
+    begun, done = threading.Event(), threading.Event()
+
+    def open_slowly(settings: Settings, name: str) -> MiniLM:
+        begun.set()
+        assert done.wait(10)
+        return MiniLM()
+
+    embedders = Embedders(Settings.load())
+    used = embedders.named("minilm")
+    monkeypatch.setattr(embeddings, "open_embeddings", open_slowly)
+    making = threading.Thread(target=embedders.named, args=("slow:model",))
+    making.start()
+    assert begun.wait(10)
+    asking = threading.Thread(target=embedders.named, args=("minilm",), daemon=True)
+    asking.start()
+    asking.join(5)
+    waited = asking.is_alive()
+    done.set()
+    making.join()
+    assert not waited
+    assert embedders.named("minilm") is used
 
 
 def test_token_offsets_are_slices_of_the_text() -> None:
