@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock
 from sqlalchemy import (
     Column,
     Connection,
@@ -28,6 +29,7 @@ from graph.errors import IndexMismatch, IndexUnusable
 
 SCHEMA_VERSION = 3
 FILE_NAME = "library.db"
+LOCK_NAME = "library.lock"
 
 VersionState = Literal["staged", "live", "replaced", "removed", "kept"]
 """`staged`: seen by nobody; `replaced` and `removed`: no longer live, but still in the indexes; `kept`: text alone."""
@@ -136,9 +138,11 @@ def open_engine(data_dir: Path) -> Engine:
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
     event.listen(engine, "connect", _set_pragmas)
     try:
-        metadata.create_all(engine)
-        with engine.begin() as connection:
-            _check_schema(connection, path)
+        # One after the other: two that make tables, or SQLite's WAL mode, in one new file fail.
+        with FileLock(data_dir / LOCK_NAME):
+            metadata.create_all(engine)
+            with engine.begin() as connection:
+                _check_schema(connection, path)
     except DatabaseError as exc:
         if is_full(exc, data_dir):
             raise full(data_dir) from exc
@@ -177,13 +181,12 @@ def _check_schema(connection: Connection, path: Path) -> None:
             "Upgrade citestream, or set CITESTREAM_DATA_DIR to another folder."
         )
     elif found < SCHEMA_VERSION:
-        _upgrade(connection)
+        _upgrade(connection, found)
 
 
-def _upgrade(connection: Connection) -> None:
-    # The first of several processes does it; the others wait for its lock, and then find nothing to do.
-    connection.execute(update(meta).where(meta.c.key == "schema").values(value=meta.c.value))
-    found = connection.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar_one()
+def _upgrade(connection: Connection, found: int) -> None:
+    # In one transaction, which SQLite's ALTER TABLE does not begin by itself.
+    connection.execute(update(meta).where(meta.c.key == "schema").values(value=found))
     for schema in range(found + 1, SCHEMA_VERSION + 1):
         for statement in UPGRADES[schema]:
             connection.exec_driver_sql(statement)

@@ -1,3 +1,7 @@
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -6,8 +10,15 @@ import pytest
 from sqlalchemy import create_engine, event, text
 
 from graph.errors import CollectionNotFound, DocumentNotFound, IndexMismatch, IndexUnusable, SourceNotFound
-from graph.library import Chunk, Collection, LibraryWriter
+from graph.library import Chunk, Collection, Library, LibraryWriter
 from tests.graph.conftest import FOX, SQLITE, version
+
+TO_SCHEMA_2 = (
+    "ALTER TABLE collections DROP COLUMN index_id",
+    "ALTER TABLE versions DROP COLUMN blocks",
+    "DROP TABLE spare_indexes",
+    "UPDATE meta SET value = 2 WHERE key = 'schema'",
+)
 
 
 @pytest.fixture
@@ -211,3 +222,26 @@ def test_a_damaged_library_is_told_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "library.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(IndexUnusable, match=r"library\.db cannot be opened"):
         LibraryWriter.open(tmp_path)
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_several_may_open_a_folder_at_once_that_is_new_or_of_an_older_schema(tmp_path: Path, is_new: bool) -> None:
+    """All but one said that the file was damaged, as the tables that they were about to make were there already."""
+    together = threading.Barrier(4)
+
+    def open_one(folder: Path) -> int:
+        together.wait(10)
+        library = Library.open(folder)
+        generation = library.generation()
+        library.close()
+        return generation
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(10):
+            folder = tmp_path / str(number)
+            if not is_new:
+                Library.open(folder).close()
+                with closing(sqlite3.connect(folder / "library.db")) as connection, connection:
+                    for statement in TO_SCHEMA_2:
+                        connection.execute(statement)
+            assert list(pool.map(open_one, [folder] * 4)) == [0] * 4

@@ -111,5 +111,5 @@ def test_a_view_that_cannot_be_opened_keeps_nothing_open(
     with pytest.raises(type(failure)):
         views.latest()
     views.close()
-    assert dense_index._SPELLINGS == before
+    assert before == dense_index._SPELLINGS
     assert not is_index_used(index.data_dir, Library.open(index.data_dir).collection("default").index)
