@@ -57,21 +57,19 @@ class LibraryWriter(Library):
         check_embedding(found, embedding)
         return found
 
-    def drop_empty_collection(self, name: str) -> list[str]:
-        """Forget a collection without documents, so that it may be built anew with another embedding.
+    def renew_empty_collection(self, name: str, embedding: str, chunker: str) -> bool:
+        """Let a collection without documents begin anew with another embedding or chunker; whether it does.
 
-        Returns the names of its indexes; none when there is no such collection, or it holds documents.
+        Its index before has ended.
         """
-        used = select(documents.c.id).where(documents.c.collection_id == collections.c.id).exists()
-        gone = delete(collections).where(collections.c.name == name, ~used)
-        with self._engine.begin() as connection:
+        live = documents.c.live_version.is_not(None)
+        used = select(documents.c.id).where(documents.c.collection_id == collections.c.id, live).exists()
+        with self._engine.connect() as connection:
             row = connection.execute(select(collections).where(collections.c.name == name, ~used)).one_or_none()
-            if row is None:
-                return []
-            spare = select(spare_indexes.c.id).where(spare_indexes.c.collection_id == row.id)
-            left = [row.index_id, *connection.execute(spare).scalars()]
-            connection.execute(gone)
-        return left
+        if row is None or (row.embedding, row.chunker) == (embedding, chunker):
+            return False
+        self.publish_index(self.begin_index(as_collection(row), embedding, chunker))
+        return True
 
     def begin_index(self, collection: Collection, embedding: str, chunker: str) -> Collection:
         """The collection with another index, which nobody sees before it is published.
@@ -91,11 +89,11 @@ class LibraryWriter(Library):
                 connection.execute(insert(spare_indexes).values(**values))
         return replace(collection, embedding=embedding, chunker=chunker, index=index)
 
-    def ended_indexes(self) -> list[str]:
-        """Indexes that no generation uses any more."""
-        ended = select(spare_indexes.c.id).where(spare_indexes.c.live_until.is_not(None))
+    def ended_indexes(self) -> dict[str, int]:
+        """Indexes that have ended, with the first generation that does without them."""
+        ended = select(spare_indexes.c.id, spare_indexes.c.live_until).where(spare_indexes.c.live_until.is_not(None))
         with self._engine.connect() as connection:
-            return list(connection.execute(ended).scalars())
+            return {row.id: row.live_until for row in connection.execute(ended)}
 
     def forget_index(self, index: str) -> None:
         """An index that had ended is deleted."""

@@ -5,8 +5,12 @@ it; its Chroma name is the id that the library gives it.
 """
 
 import itertools
+import shutil
+import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,6 +57,7 @@ class DenseIndex:
 
     def __init__(self, settings: Settings) -> None:
         self._texts = settings.chroma_texts
+        self._folder = None if settings.chroma_url else settings.data_dir / FOLDER
         self._spelling: int | None = None
         self._client: Any = _server(settings.chroma_url) if settings.chroma_url else self._open_folder(settings)
         self._stores: dict[str, Chroma] = {}
@@ -140,11 +145,13 @@ class DenseIndex:
             target.delete(list(ids[begin : begin + ADD_BATCH]))
 
     def drop(self, collection: str) -> None:
-        """Forget a whole collection."""
+        """Forget a whole collection, and give its room on the disk back."""
         if self._vectors(collection) is not None:
             self._client.delete_collection(collection)
         self._stores.pop(collection, None)
         self._collections.pop(collection, None)
+        if self._folder is not None:
+            _delete_left_behind(self._folder)
 
     def search(self, collection: str, vector: NDArray[np.float32], k: int) -> dict[str, float]:
         """Cosine similarity (-1..1) of the `k` nearest chunks, by id."""
@@ -184,6 +191,15 @@ class DenseIndex:
             except NotFoundError:
                 return None
         return self._collections[collection]
+
+
+def _delete_left_behind(folder: Path) -> None:
+    """Delete folders of vectors that belong to no collection: Chroma 1.5 leaves them when it deletes one."""
+    with closing(sqlite3.connect(folder / "chroma.sqlite3", timeout=SERVER_SECONDS)) as connection:
+        used = {segment for (segment,) in connection.execute("SELECT id FROM segments")}
+    for path in folder.iterdir():
+        if path.is_dir() and path.name not in used:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _quiet() -> ChromaSettings:

@@ -2,7 +2,7 @@
 
 A reader that opens the indexes needs the chunks of the generation it has just asked for, and a writer deletes chunks
 that have ended. Where somebody reads, it leaves them for `KEEP_S` seconds. A whole index that has ended it deletes
-when nobody has it open any more.
+when nobody has an earlier generation open any more.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ KEEP_S = 3.0
 """How long chunks stay in the indexes after they have ended; a view that took longer to open is opened again."""
 FILE_NAME = "readers.lock"
 FOLDER = "readers"
-"""Holds a file for each index."""
+"""Holds a file for each generation that is open."""
 
 
 def be_present(data_dir: Path) -> IO[bytes]:
@@ -30,19 +30,25 @@ def is_anybody_present(data_dir: Path) -> bool:
     return _is_shared(data_dir / FILE_NAME)
 
 
-def use_index(data_dir: Path, index: str) -> IO[bytes]:
-    """Say that an index is open, until the file is closed."""
-    return _share(data_dir / FOLDER / index)
+def hold_generation(data_dir: Path, generation: int) -> IO[bytes]:
+    """Say that the indexes of a generation are open, until the file is closed.
+
+    Whoever finds that it still is the newest one afterwards may open them: none of them is deleted meanwhile.
+    """
+    return _share(data_dir / FOLDER / str(generation))
 
 
-def is_index_used(data_dir: Path, index: str) -> bool:
-    """Whether somebody has an index open."""
-    return _is_shared(data_dir / FOLDER / index)
-
-
-def forget_index_use(data_dir: Path, index: str) -> None:
-    """Delete what tells whether an index is open."""
-    (data_dir / FOLDER / index).unlink(missing_ok=True)
+def is_held_before(data_dir: Path, generation: int) -> bool:
+    """Whether somebody has the indexes of an earlier generation open. What nobody holds any more is tidied away."""
+    held = False
+    folder = data_dir / FOLDER
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if int(path.name) < generation:
+            if _is_shared(path):
+                held = True
+            else:
+                path.unlink(missing_ok=True)
+    return held
 
 
 def _share(path: Path) -> IO[bytes]:
@@ -56,7 +62,6 @@ def _share(path: Path) -> IO[bytes]:
 def _is_shared(path: Path) -> bool:
     if fcntl is None:
         return True
-    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
 import structlog
@@ -19,7 +18,7 @@ from graph.library import Collection, Library, no_collection
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
-from graph.retrieval.presence import KEEP_S, be_present, use_index
+from graph.retrieval.presence import KEEP_S, be_present, hold_generation
 from graph.settings import Settings
 
 POLL_S = 0.25
@@ -42,7 +41,7 @@ class View:
         dense: DenseIndex,
         lexical: LexicalIndex,
         ended: int,
-        data_dir: Path,
+        hold: IO[bytes],
     ) -> None:
         self.generation = generation
         self.dense = dense
@@ -50,7 +49,7 @@ class View:
         self.ended = ended
         self.users = 0
         self._collections = {collection.name: collection for collection in collections}
-        self._in_use = [use_index(data_dir, collection.index) for collection in collections]
+        self._hold = hold
 
     def collection(self, name: str) -> Collection:
         """The collection of that name. Raises CollectionNotFound."""
@@ -67,8 +66,7 @@ class View:
     def close(self) -> None:
         """Free what Chroma holds, and the indexes."""
         self.dense.close()
-        for file in self._in_use:
-            file.close()
+        self._hold.close()
 
     @property
     def embeddings(self) -> set[str]:
@@ -173,15 +171,10 @@ class Views:
         """A view that has all of its generation: one that took long may miss chunks which have ended meanwhile."""
         for attempt in range(1, ATTEMPTS + 1):
             began = time.monotonic()
-            generation = self._library.generation()
-            collections, ended = self._library.open_collections(), self._library.ended_chunks()
-            data_dir = self._library.data_dir
-            dense, lexical = DenseIndex(self._settings), LexicalIndex(data_dir)
-            view = View(generation, collections, dense, lexical, ended, data_dir)
-            if self._library.generation() != generation and attempt < ATTEMPTS:
-                # An index that ended before the view had it open may be deleted at any moment.
-                view.close()
-                continue
+            generation, collections, hold = self._hold_newest()
+            ended = self._library.ended_chunks()
+            dense, lexical = DenseIndex(self._settings), LexicalIndex(self._library.data_dir)
+            view = View(generation, collections, dense, lexical, ended, hold)
             try:
                 view.warm()
             except IndexUnusable:  # a chunk that it was about to load has gone
@@ -198,6 +191,16 @@ class Views:
                     break
             view.close()
         return view
+
+    def _hold_newest(self) -> tuple[int, Sequence[Collection], IO[bytes]]:
+        """The newest generation with its collections; none of their indexes is deleted until the file is closed."""
+        while True:
+            generation = self._library.generation()
+            collections = self._library.open_collections()
+            hold = hold_generation(self._library.data_dir, generation)
+            if self._library.generation() == generation:
+                return generation, collections, hold
+            hold.close()
 
     def _warm_embeddings(self, view: View) -> None:
         """Load what questions are embedded with; where that fails, those who ask are told."""

@@ -26,7 +26,7 @@ from graph.retrieval.chunk_writer import ChunkWriter, Entry, Vectors, as_live, v
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
-from graph.retrieval.presence import KEEP_S, forget_index_use, is_anybody_present, is_index_used
+from graph.retrieval.presence import KEEP_S, is_anybody_present, is_held_before
 from graph.retrieval.rebuilding import Cut, Rebuild, Rebuilt
 from graph.settings import Settings
 
@@ -79,8 +79,8 @@ class IndexWriter:
 
         Raises IndexMismatch when it was built with another embedding or chunker.
         """
-        for index in self.library.drop_empty_collection(collection):
-            self._drop(index)
+        if self.library.renew_empty_collection(collection, self._embedders.default, chunker):
+            self._ended.append((time.monotonic(), self.library.generation()))
         self._write_to(self.library.ensure_collection(collection, self._embedders.default, chunker))
 
     def put(self, version: NewVersion, vectors: NDArray[np.float32] | None = None) -> PutResult:
@@ -156,8 +156,8 @@ class IndexWriter:
         wait_s = MOVE_S if self._ended else 0
         self._ended.clear()
         self._clean(None)
-        for index in self.library.ended_indexes():
-            self._drop_unused(index, wait_s)
+        for index, generation in self.library.ended_indexes().items():
+            self._drop_unused(index, generation, wait_s)
 
     def _clean_ended(self) -> None:
         """Take out what ended long enough ago; all of it where nobody reads."""
@@ -177,20 +177,16 @@ class IndexWriter:
             self._lexical.commit()
             self.library.finish(generation)
 
-    def _drop_unused(self, index: str, wait_s: float) -> None:
+    def _drop_unused(self, index: str, generation: int, wait_s: float) -> None:
         """Delete an index that has ended when its last reader has left; where that takes long, a later writer does."""
         until = time.monotonic() + wait_s
-        while is_index_used(self.library.data_dir, index):
+        while is_held_before(self.library.data_dir, generation):
             if time.monotonic() > until:
                 return
             time.sleep(POLL_S)
-        self._drop(index)
-        self.library.forget_index(index)
-
-    def _drop(self, index: str) -> None:
         self._dense.drop(index)
         self._lexical.drop(index)
-        forget_index_use(self.library.data_dir, index)
+        self.library.forget_index(index)
 
     def close(self) -> None:
         """Finish background work of the indexes."""

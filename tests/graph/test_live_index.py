@@ -13,7 +13,7 @@ from graph.retrieval import index as dense_index
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.lexical import LexicalIndex
-from graph.retrieval.presence import is_index_used
+from graph.retrieval.presence import is_held_before
 from graph.retrieval.query import history_query
 from graph.retrieval.view import Views
 from graph.settings import Settings
@@ -112,4 +112,4 @@ def test_a_view_that_cannot_be_opened_keeps_nothing_open(
         views.latest()
     views.close()
     assert before == dense_index._SPELLINGS
-    assert not is_index_used(index.data_dir, Library.open(index.data_dir).collection("default").index)
+    assert not is_held_before(index.data_dir, Library.open(index.data_dir).generation() + 1)

@@ -13,7 +13,7 @@ from graph.retrieval import chunk_writer, writer
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.index import DenseIndex
-from graph.retrieval.presence import use_index
+from graph.retrieval.presence import hold_generation
 from graph.retrieval.query import history_query
 from graph.retrieval.writer import open_writer
 from graph.settings import Settings
@@ -85,7 +85,7 @@ def test_another_embedding_takes_the_place_of_the_one_before(served: Settings, r
         )
     assert DenseIndex(served).ids(old.index) == set()
     assert not (served.data_dir / "lexical" / old.index).exists()
-    assert LibraryWriter.open(served.data_dir).ended_indexes() == []
+    assert LibraryWriter.open(served.data_dir).ended_indexes() == {}
 
 
 def test_other_chunks_take_the_place_of_the_ones_before_and_known_texts_are_not_embedded(index: Settings) -> None:
@@ -110,13 +110,30 @@ def test_an_index_that_somebody_reads_is_deleted_when_they_have_left(
 ) -> None:
     library = LibraryWriter.open(index.data_dir)
     old = library.collection("default")
-    with use_index(index.data_dir, old.index):
+    with hold_generation(index.data_dir, library.generation()):
         rebuild(index)
-        assert library.ended_indexes() == [old.index]
+        assert library.ended_indexes() == {old.index: library.generation()}
         assert len(DenseIndex(index).ids(old.index)) == 3
     with open_writer(index):
-        assert library.ended_indexes() == []
+        assert library.ended_indexes() == {}
     assert DenseIndex(index).ids(old.index) == set()
+    assert len([path for path in (index.data_dir / "chroma").iterdir() if path.is_dir()]) == 1
+    assert not list((index.data_dir / "readers").iterdir())
+
+
+def test_an_emptied_collection_begins_anew_under_readers(served: Settings, retriever: Retriever) -> None:
+    retriever.warm()
+    with open_writer(served) as opened:
+        for document in opened.library.documents():
+            opened.remove(document.id)
+        opened.publish()
+        before = opened.library.collection("default")
+        opened.begin("default", chunker="test/9")
+        assert found(retriever, "fox den") == []
+    library = LibraryWriter.open(served.data_dir)
+    after = library.collection("default")
+    assert (after.id, after.embedding, after.chunker) == (before.id, "openai:hash-8", "test/9")
+    assert after.index != before.index
 
 
 def test_a_view_that_is_open_goes_on_with_the_index_before(served: Settings, retriever: Retriever) -> None:
@@ -157,7 +174,7 @@ def test_a_rebuild_for_something_else_begins_anew(served: Settings, index: Setti
     assert library.begin_index(library.collection("default"), "openai:hash-8", "test/1") == first
     other = library.begin_index(library.collection("default"), "minilm", "test/2")
     assert other.index != first.index
-    assert library.ended_indexes() == [first.index]
+    assert library.ended_indexes().keys() == {first.index}
 
 
 def test_a_library_of_the_schema_before_is_read_and_rebuilt(index: Settings, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_a_collection_without_documents_may_take_another_chunker(index: Settings
         writer.begin("default", chunker="test/2")
         writer.put(version("cats.txt", CATS))
         writer.publish()
-        assert len(writer._dense.ids(writer.library.collection("default").id)) == 1
+        assert len(writer._dense.ids(writer.library.collection("default").index)) == 1
 
 
 def test_known_texts_are_not_embedded_again(settings: Settings) -> None:
