@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,7 +98,11 @@ def documents_of(file: Path, head: Head) -> Iterator[tuple[NewVersion, NDArray[n
                 raise _broken(file) from exc
             vectors = np.frombuffer(_part(archive, f"vectors/{number}.f32"), FLOAT)
             fits = len(vectors) == len(version.chunks) * head.dimensions and bool(np.isfinite(vectors).all())
-            if not fits or not all(0 <= part.start < part.end <= len(version.text) for part in version.chunks):
+            spans = [(part.start, part.end) for part in version.chunks]
+            spans += [(block.start, block.end) for block in version.blocks]
+            if not fits or not all(0 <= start < end <= len(version.text) for start, end in spans):
+                raise _broken(file)
+            if any(block.end > following.start for block, following in pairwise(version.blocks)):
                 raise _broken(file)
             yield version, vectors.reshape(len(version.chunks), head.dimensions or 1).astype(np.float32)
 

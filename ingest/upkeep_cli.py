@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -73,7 +73,7 @@ def rebuild_command(
 
     No file is read. Questions are answered out of the index there is until the new one takes its place, at once.
     """
-    with exit_codes("interrupted; nothing has changed, and running this again goes on from here"):
+    with exit_codes("interrupted; the new index is in use, and a later run deletes the one before"):
         log_to_stderr()
         from graph.retrieval.writer import open_writer
         from ingest.chunking import CHUNKER, chunk_again
@@ -82,27 +82,34 @@ def rebuild_command(
         with open_writer(load_settings(data_dir), wait_s=WAIT_S if wait else 0) as writer:
             before = writer.library.collection(collection)
             documents = len(writer.library.known(collection))
-            with closing(writer.rebuild(before, chunker=CHUNKER, cut=chunk_again)) as steps:
+            with (
+                exit_codes("interrupted; nothing has changed, and running this again goes on from here"),
+                closing(writer.rebuild(before, chunker=CHUNKER, cut=chunk_again)) as steps,
+            ):
                 done = list(_with_bar(steps, documents))
             after = writer.library.collection(collection)
-        told = {
-            "collection": collection,
-            "documents": documents,
-            "chunks": sum(step.chunks for step in done),
-            "embedded": writer.embedded,
-            "embedding": after.embedding,
-            "chunker": after.chunker,
-            "seconds": round(time.monotonic() - began, 3),
-        }
-        if as_json:
-            print_json(told)
-            return
-        typer.echo(
-            "{documents:,} documents, {chunks:,} chunks in a new index; {embedded:,} texts embedded by {embedding} "
-            "in {seconds:.1f} s".format_map(told)
-        )
-        if before.embedding != after.embedding:
-            typer.echo(f"Servers embed questions by {after.embedding} from now on; give them its key and package.")
+            told = {
+                "collection": collection,
+                "documents": documents,
+                "chunks": sum(step.chunks for step in done),
+                "embedded": writer.embedded,
+                "embedding": after.embedding,
+                "chunker": after.chunker,
+                "seconds": round(time.monotonic() - began, 3),
+            }
+            _tell_rebuilt(told, before.embedding, as_json)
+
+
+def _tell_rebuilt(told: dict[str, Any], before: str, as_json: bool) -> None:
+    if as_json:
+        print_json(told)
+        return
+    typer.echo(
+        "{documents:,} documents, {chunks:,} chunks in a new index; {embedded:,} texts embedded by {embedding} "
+        "in {seconds:.1f} s".format_map(told)
+    )
+    if told["embedding"] != before:
+        typer.echo(f"Servers embed questions by {told['embedding']} from now on; give them its key and package.")
 
 
 def _with_bar(steps: "Iterator[Rebuilt]", documents: int) -> "Iterator[Rebuilt]":

@@ -22,6 +22,8 @@ PRIVATE = tuple(
     map(ip_network, "10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 172.16.0.0/12 192.168.0.0/16 ::1/128 fc00::/7".split())
 )
 """Where a host of one's own may be: allowed together with its name."""
+METADATA = tuple(map(ip_address, "fd00:ec2::254 fd20:ce::254 100.100.100.200".split()))
+"""Where AWS, Google and Alibaba answer their machines, in private ranges; 169.254.169.254 is link-local."""
 NOT_PUBLIC_V4 = tuple(
     map(
         IPv4Network,
@@ -81,7 +83,8 @@ class Guard:
         if any(ip in network for network in self.networks if network.version == ip.version):
             # Behind an allowed way from IPv6 to IPv4 the guard goes on to look at where it leads.
             return all(is_public(inner) or self.allows(host, str(inner)) for inner in embedded(ip))
-        if host.lower().rstrip(".") in self.hosts and any(ip in net for net in PRIVATE if net.version == ip.version):
+        private = ip not in METADATA and any(ip in network for network in PRIVATE if network.version == ip.version)
+        if private and host.lower().rstrip(".") in self.hosts:
             return True
         return is_public(ip)
 

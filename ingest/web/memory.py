@@ -37,14 +37,20 @@ class Memory:
         self._file = data_dir / FILE_NAME
 
     def recall(self, collection: str) -> dict[str, Remembered]:
-        """What is remembered of a collection's pages."""
+        """What is remembered of a collection's pages; nothing where the file is damaged, which begins anew."""
         if not self._file.exists():
             return {}
-        with self._open() as connection:
-            rows = connection.execute(
-                "SELECT url, sha256, etag, last_modified FROM pages WHERE collection = ?", (collection,)
-            )
-            return {url: Remembered(sha256, Validators(etag, modified)) for url, sha256, etag, modified in rows}
+        try:
+            with self._open() as connection:
+                rows = connection.execute(
+                    "SELECT url, sha256, etag, last_modified FROM pages WHERE collection = ?", (collection,)
+                )
+                return {url: Remembered(sha256, Validators(etag, modified)) for url, sha256, etag, modified in rows}
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            self._file.unlink(missing_ok=True)
+            return {}
 
     def keep(self, collection: str, pages: Mapping[str, Remembered], documents: Collection[str]) -> None:
         """Remember pages, and forget those that are neither among them nor among the collection's `documents`."""

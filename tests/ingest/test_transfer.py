@@ -95,6 +95,19 @@ def test_a_damaged_file_is_refused_and_nothing_of_it_is_seen(exported, tmp_path,
     assert json.loads(run("index", "stats", "--json", data=tmp_path / "two").stdout)["documents"] == 0
 
 
+@pytest.mark.parametrize(
+    ("field", "spans"), [("chunks", [(-5, 3)]), ("blocks", [(0, 10**7)]), ("blocks", [(0, 9), (5, 12)])]
+)
+def test_places_that_are_not_in_the_text_are_refused(exported, tmp_path, field, spans):
+    with zipfile.ZipFile(exported) as archive:
+        document = json.loads(archive.read("documents/1.json"))
+    changed = [{**document[field][0], "start": start, "end": end} for start, end in spans]
+    rewritten(exported, "documents/1.json", json.dumps({**document, field: changed}).encode())
+    refused = run("index", "import", str(exported), data=tmp_path / "two")
+    assert refused.exit_code == 2
+    assert "is damaged" in refused.stderr
+
+
 def test_what_was_embedded_by_another_model_is_refused(exported, tmp_path, monkeypatch):
     monkeypatch.setenv("CITESTREAM_EMBEDDING", "openai:other")
     refused = run("index", "import", str(exported), data=tmp_path / "two")

@@ -83,7 +83,8 @@ def test_an_allowed_host_may_be_in_a_private_network_but_not_at_a_clouds_metadat
     assert guard.check("wiki.lan", ["10.0.0.7"])
     assert guard.check("WIKI.lan.", ["fd12::7"])
     assert guard.check("printer-2.lan", ["192.168.0.9"])
-    for address in ("169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0", "168.63.129.16", "::ffff:10.0.0.7"):
+    clouds = ("169.254.169.254", "168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254")
+    for address in (*clouds, "fe80::1", "224.0.0.1", "0.0.0.0", "::ffff:10.0.0.7"):
         with pytest.raises(NotFetched):
             guard.check("wiki.lan", [address])
     with pytest.raises(NotFetched):
