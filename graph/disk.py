@@ -42,6 +42,8 @@ def disk_of(folder: Path) -> Iterator[None]:
     """Raise DiskFull where something in `folder` goes wrong for want of room, and IndexUnusable where SQLite fails."""
     try:
         yield
+    except DiskFull:  # perhaps of another disk
+        raise
     except Exception as exc:
         if is_full(exc, folder):
             raise full(folder) from exc

@@ -135,11 +135,13 @@ def _changes(paths: list[Path], leave_out: Path) -> "Iterator[object]":
 def _ingest(
     settings: "Settings", paths: list[Path], collection: str, ways: "Ways", progress: "Progress"
 ) -> "Generator[Step]":
+    from ingest.archives import Unpacker
     from ingest.parsing import Parsers
     from ingest.sync import apply_plan, make_plan, try_plan
     from ingest.web.plan import plan_pages
 
     with TemporaryDirectory(prefix="citestream-") as spool, Parsers(ways.jobs) as parsers:
+        unpacker = Unpacker(Path(spool))
         visits = _visit(settings, collection, ways, Path(spool), progress) if ways.addresses else []
 
         def plan_now() -> "list[Step]":
@@ -147,7 +149,6 @@ def _ingest(
             plan = make_plan(
                 paths,
                 known,
-                Path(spool),
                 progress,
                 prune=ways.prune,
                 leave_out=settings.data_dir.resolve(),
@@ -166,7 +167,7 @@ def _ingest(
         plan = plan_now()
         if ways.dry_run:
             progress.begin(plan)
-            yield from try_plan(plan, parsers, progress)
+            yield from try_plan(plan, parsers, unpacker, progress)
             return
         if not any(step.is_work for step in plan):
             yield from plan
@@ -179,7 +180,7 @@ def _ingest(
             if writer.library.generation() != generation:  # another process has published meanwhile
                 plan = plan_now()
             progress.begin(plan, lambda: writer.ready)
-            yield from apply_plan(plan, writer, parsers, progress)
+            yield from apply_plan(plan, writer, parsers, unpacker, progress)
             progress.doing("tidying up")
 
 

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from graph.library import KEPT_FORMATS, KnownDocument, keep
 from graph.retrieval.writer import IndexWriter
-from ingest.archives import BadArchive, is_archive, unpack
+from ingest.archives import BadArchive, Place, Unpacker, is_archive, members
 from ingest.loaders import LOADER_VERSION, MAX_BYTES, SNIFF_BYTES, format_of
 from ingest.parsing import Parsers
 from ingest.reading import Outcome, Refused, Request
@@ -26,17 +26,12 @@ Status = Literal["added", "changed", "unchanged", "removed", "failed", "skipped"
 class Found:
     """A file to look at: where it is, and what people call it (the path as given, in POSIX form).
 
-    Of a file in an archive, `path` goes on behind the archive's, and its bytes are in `unpacked`.
+    Of a file in an archive, `path` goes on behind the archive's, and `place` says where it is in there.
     """
 
     path: Path
     source: str
-    unpacked: Path | None = None
-
-    @property
-    def file(self) -> Path:
-        """Where its bytes are."""
-        return self.unpacked or self.path
+    place: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -45,8 +40,8 @@ class Step:
 
     `reason` is a word that programs can switch on, `detail` its sentence for people. `chunks` are those that can
     be searched afterwards, so a file that failed now but was read before has some. `document_id` names the
-    document that the file is a version of, when there is one. A page of the web is in `unpacked` and has a `url`, which
-    stands for its path, and a `file_name`, which tells its format.
+    document that the file is a version of, when there is one. `place` says where a file is in an archive. A page of the
+    web is in `fetched` and has a `url`, which stands for its path, and a `file_name`, which tells its format.
     """
 
     source: str
@@ -57,7 +52,8 @@ class Step:
     chunks: int | None = None
     document_id: str | None = None
     size_bytes: int = 0
-    unpacked: Path | None = None
+    place: Place | None = None
+    fetched: Path | None = None
     url: str = ""
     file_name: str = ""
 
@@ -94,7 +90,6 @@ class Watcher(Protocol):
 def make_plan(
     paths: Sequence[Path],
     known: Iterable[KnownDocument],
-    spool: Path,
     watcher: Watcher,
     *,
     prune: bool = False,
@@ -103,7 +98,7 @@ def make_plan(
 ) -> list[Step]:
     """Compare files and folders with the `known` documents of a collection; reads and hashes every file.
 
-    Archives count as folders; what is new in them is unpacked into the folder `spool`. `prune` adds the removal of
+    Archives count as folders. `prune` adds the removal of
     documents whose file was in one of the folders and is gone. `leave_out` is a folder not to look into, such as the
     data folder. `source` is what a single file is to be called. Raises FileNotFoundError when one of `paths` does not
     exist.
@@ -111,10 +106,11 @@ def make_plan(
     documents = Documents(known)
     steps: dict[Path, Step] = {}
     for given in paths:
-        for item in _with_members(_named(walk(given, leave_out), source), spool):
-            if item.path not in steps:
-                steps[item.path] = item if isinstance(item, Step) else _plan_file(item, documents)
-                watcher.looked(steps[item.path])
+        for item in _named(walk(given, leave_out), source):
+            for step in [item] if isinstance(item, Step) else _plan(item, documents):
+                if step.path not in steps:
+                    steps[step.path] = step
+                    watcher.looked(step)
     planned = list(steps.values())
     if prune:
         folders = [path.resolve() for path in paths if path.is_dir() or is_archive(path)]
@@ -123,17 +119,19 @@ def make_plan(
     return planned
 
 
-def apply_plan(plan: Sequence[Step], writer: IndexWriter, parsers: Parsers, watcher: Watcher) -> Iterator[Step]:
+def apply_plan(
+    plan: Sequence[Step], writer: IndexWriter, parsers: Parsers, unpacker: Unpacker, watcher: Watcher
+) -> Iterator[Step]:
     """Carry out a plan: yields each step as it turned out.
 
     What was yielded is visible to readers after the next publish, which comes every few hundred chunks and at the
     end. Left early, what was published stays and the rest never becomes visible.
     """
     waiting = 0
-    parsed = parsers.parse(_requests(plan))
+    parsed = parsers.parse(_requests(plan, unpacker))
     for step in plan:
-        outcome = _apply_step(step, writer, parsed, watcher)
-        _delete_unpacked(step)
+        outcome = _apply_step(step, writer, parsed, unpacker, watcher)
+        _delete_copy(step, unpacker)
         yield outcome
         if outcome.is_read:
             waiting += outcome.chunks or 0
@@ -145,11 +143,12 @@ def apply_plan(plan: Sequence[Step], writer: IndexWriter, parsers: Parsers, watc
     writer.publish()
 
 
-def try_plan(plan: Sequence[Step], parsers: Parsers, watcher: Watcher) -> Iterator[Step]:
+def try_plan(plan: Sequence[Step], parsers: Parsers, unpacker: Unpacker, watcher: Watcher) -> Iterator[Step]:
     """Say how a plan would turn out: files are read and cut, nothing is written."""
-    parsed = parsers.parse(_requests(plan))
+    parsed = parsers.parse(_requests(plan, unpacker))
     for step in plan:
         version = _read(step, parsed, watcher) if step.is_read else None
+        _delete_copy(step, unpacker)
         if isinstance(version, Refused):
             yield _refused(step, version)
         else:
@@ -182,24 +181,6 @@ def walk(given: Path, leave_out: Path | None = None) -> Iterator[Found | Step]:
 
 def _named(found: Iterable[Found | Step], source: str | None) -> Iterator[Found | Step]:
     return (item if source is None else replace(item, source=source) for item in found)
-
-
-def _with_members(found: Iterable[Found | Step], spool: Path) -> Iterator[Found | Step]:
-    """The files, with those in archives in place of the archives."""
-    for item in found:
-        if isinstance(item, Step) or not is_archive(item.path):
-            yield item
-            continue
-        folder = spool / hashlib.sha256(str(item.path).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        folder.mkdir(exist_ok=True)
-        try:
-            for member in unpack(item.path, folder):
-                inside = Found(item.path / member.name, f"{item.source}/{member.name}", member.file)
-                yield inside if member.file else _failed(inside, member.reason, member.detail)
-        except BadArchive as exc:
-            yield _failed(item, exc.reason, exc.detail)
-        except OSError as exc:
-            yield _failed(item, "unreadable", exc.strerror or "the archive cannot be read")
 
 
 def _is_file_below(path: Path, root: Path) -> bool:
@@ -256,39 +237,66 @@ def _is_gone(path: Path) -> bool:
     return False
 
 
+def _plan(file: Found, documents: Documents) -> Iterator[Step]:
+    """What is to happen with a file, or with the files in an archive."""
+    if not is_archive(file.path):
+        yield _plan_file(file, documents)
+        return
+    try:
+        for member in members(file.path):
+            name = member.place.name
+            inside = Found(file.path / name, f"{file.source}/{name}", member.place)
+            if member.reason:
+                yield _failed(inside, member.reason, member.detail)
+            else:
+                yield _compare(inside, documents, member.size_bytes, member.parts())
+    except BadArchive as exc:
+        yield _failed(file, exc.reason, exc.detail)
+    except OSError as exc:
+        yield _failed(file, "unreadable", exc.strerror or "the archive cannot be read")
+
+
 def _plan_file(file: Found, documents: Documents) -> Step:
+    try:
+        info = file.path.stat()
+        if stat.S_ISREG(info.st_mode):  # to open a pipe would be to wait for its other end
+            with file.path.open("rb") as opened:
+                return _compare(file, documents, info.st_size, iter(lambda: opened.read(READ_BYTES), b""))
+        detail = "not a regular file"
+    except OSError as exc:
+        detail = exc.strerror or "the file cannot be read"
+    named = replace(file, source=documents.source_of(file))
+    return _known_as(_failed(named, "unreadable", detail), documents.of(file))
+
+
+def _compare(file: Found, documents: Documents, size_bytes: int, parts: Iterator[bytes]) -> Step:
+    """Look at a file's bytes, as few as are needed. Raises what reading `parts` raises."""
     known = documents.of(file)
     named = replace(file, source=documents.source_of(file))
-    step = replace(_look_at(named, known), unpacked=file.unpacked)
-    if not step.is_read:
-        _delete_unpacked(step)
-    if known is None:
-        return step
-    return replace(step, document_id=known.id, chunks=known.chunks)
+    return _known_as(_look_at(named, known, size_bytes, parts), known)
 
 
-def _look_at(file: Found, known: KnownDocument | None) -> Step:
-    try:
-        info = file.file.stat()
-        if not stat.S_ISREG(info.st_mode):  # to open a pipe would be to wait for its other end
-            return _failed(file, "unreadable", "not a regular file")
-        size_bytes = info.st_size
-        with file.file.open("rb") as opened:
-            head = opened.read(SNIFF_BYTES)
-            if not _is_utf8(file.source) or not _is_utf8(str(file.path)):
-                return _failed(file, "file-name", "the path is not valid UTF-8; rename the file or its folder")
-            if format_of(head, file.path.name) is None:
-                return Step(file.source, file.path, "skipped", "unsupported", "no loader for this kind of file")
-            if size_bytes > MAX_BYTES:
-                return _failed(file, "too-large", f"larger than {MAX_BYTES // 2**20} MB")
-            opened.seek(0)
-            sha256 = _hash(iter(lambda: opened.read(READ_BYTES), b""))
-    except OSError as exc:
-        return _failed(file, "unreadable", exc.strerror or "the file cannot be read")
-    if known is None:
-        return Step(file.source, file.path, "added", size_bytes=size_bytes)
-    status: Status = "unchanged" if is_read_as(known, sha256) else "changed"
-    return Step(file.source, file.path, status, size_bytes=size_bytes)
+def _known_as(step: Step, known: KnownDocument | None) -> Step:
+    return step if known is None else replace(step, document_id=known.id, chunks=known.chunks)
+
+
+def _look_at(file: Found, known: KnownDocument | None, size_bytes: int, parts: Iterator[bytes]) -> Step:
+    if not _is_utf8(file.source) or not _is_utf8(str(file.path)):
+        return _failed(file, "file-name", "the path is not valid UTF-8; rename the file or its folder")
+    head = next(parts, b"")
+    if format_of(head[:SNIFF_BYTES], file.path.name) is None:
+        return Step(file.source, file.path, "skipped", "unsupported", "no loader for this kind of file")
+    digest, read = hashlib.sha256(head), len(head)
+    for part in parts if size_bytes <= MAX_BYTES else ():
+        digest.update(part)
+        read += len(part)
+        if read > MAX_BYTES:  # it grows while it is read
+            break
+    if max(read, size_bytes) > MAX_BYTES:
+        return _failed(file, "too-large", f"larger than {MAX_BYTES // 2**20} MB")
+    same = known is not None and is_read_as(known, digest.hexdigest())
+    status: Status = "added" if known is None else "unchanged" if same else "changed"
+    return Step(file.source, file.path, status, size_bytes=read, place=file.place)
 
 
 def is_read_as(known: KnownDocument, sha256: str) -> bool:
@@ -309,19 +317,17 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _hash(parts: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
+def _requests(plan: Sequence[Step], unpacker: Unpacker) -> Iterator[Request]:
+    """The files to be read; those in archives are unpacked when their turn has come."""
+    for step in plan:
+        if step.is_read:
+            file = unpacker.unpack(step.place) if step.place else _file(step, unpacker)
+            yield Request(file, step.source, step.url or str(step.path), step.file_name)
 
 
-def _requests(plan: Sequence[Step]) -> Iterator[Request]:
-    return (
-        Request(step.unpacked or step.path, step.source, step.url or str(step.path), step.file_name)
-        for step in plan
-        if step.is_read
-    )
+def _file(step: Step, unpacker: Unpacker) -> Path:
+    """Where the bytes of a step are, which were unpacked before if they are in an archive."""
+    return unpacker.file(step.place) if step.place else step.fetched or step.path
 
 
 def _read(step: Step, parsed: Iterator[Outcome], watcher: Watcher) -> Outcome:
@@ -334,7 +340,9 @@ def _read(step: Step, parsed: Iterator[Outcome], watcher: Watcher) -> Outcome:
     return version
 
 
-def _apply_step(step: Step, writer: IndexWriter, parsed: Iterator[Outcome], watcher: Watcher) -> Step:
+def _apply_step(
+    step: Step, writer: IndexWriter, parsed: Iterator[Outcome], unpacker: Unpacker, watcher: Watcher
+) -> Step:
     if step.status == "removed" and step.document_id is not None:
         writer.remove(step.document_id)
     if not step.is_read:
@@ -344,7 +352,7 @@ def _apply_step(step: Step, writer: IndexWriter, parsed: Iterator[Outcome], watc
         return _refused(step, version)
     result = writer.put(version)
     if version.format in KEPT_FORMATS:
-        keep(writer.library.data_dir, version.sha256, step.unpacked or step.path)
+        keep(writer.library.data_dir, version.sha256, _file(step, unpacker))
     return replace(step, chunks=result.chunks, document_id=result.document_id)
 
 
@@ -354,6 +362,8 @@ def _refused(step: Step, refused: Refused) -> Step:
     return replace(step, status=status, reason=refused.reason, detail=refused.detail)
 
 
-def _delete_unpacked(step: Step) -> None:
-    if step.unpacked is not None:
-        step.unpacked.unlink(missing_ok=True)
+def _delete_copy(step: Step, unpacker: Unpacker) -> None:
+    if step.is_read and step.place is not None:
+        unpacker.forget(step.place)
+    if step.fetched is not None:
+        step.fetched.unlink(missing_ok=True)

@@ -40,7 +40,7 @@ def _step(visit: "Visit", known: KnownDocument | None, *, prune: bool) -> Step:
         chunks=known.chunks if known and status != "removed" else None,
         document_id=known.id if known else None,
         size_bytes=visit.size_bytes,
-        unpacked=visit.file,
+        fetched=visit.file,
         url=visit.url,
         file_name=visit.name,
     )

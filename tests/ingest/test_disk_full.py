@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -130,6 +131,23 @@ def test_a_command_that_cannot_open_a_full_disk_says_so(tmp_path: Path, small_di
         told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert told.returncode == 74, told.stderr
         assert told.stderr.splitlines()[-1].startswith(f"citestream: the disk with {data_dir} is full."), told.stderr
+
+
+def test_a_full_disk_of_temporary_files_is_told_as_such_and_no_file_is_called_bad(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    with zipfile.ZipFile(docs / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("large.txt", b"words " * 6_000_000)
+    command = [sys.executable, "-m", "citestream", "ingest", str(docs), "--data-dir", str(tmp_path / "data")]
+    told = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, "TMPDIR": str(small_disk)}
+    )
+    assert (told.returncode, told.stdout) == (74, ""), told.stderr
+    (line,) = told.stderr.splitlines()
+    assert line.startswith(f"citestream: the disk with {small_disk} is full."), line
+    assert not list(small_disk.iterdir())
 
 
 def test_files_that_cannot_grow_are_told_in_one_line(tmp_path: Path) -> None:

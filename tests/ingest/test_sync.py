@@ -1,12 +1,12 @@
 import hashlib
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from graph.library import KnownDocument
 from ingest import sync
+from ingest.archives import Unpacker
 from ingest.loaders import LOADER_VERSION
 from ingest.parsing import Parsers
 from ingest.progress import Progress
@@ -33,8 +33,7 @@ def sources(given: Path, leave_out: Path | None = None) -> list[str]:
 
 
 def make_plan(paths: list[Path], documents: list[KnownDocument], **ways: object) -> list[Step]:
-    with TemporaryDirectory() as spool:
-        return sync.make_plan(paths, documents, Path(spool), Progress(), **ways)
+    return sync.make_plan(paths, documents, Progress(), **ways)
 
 
 def told(steps: list[Step]) -> list[tuple[str, str, str | None]]:
@@ -205,7 +204,7 @@ def test_a_trial_reads_the_files_and_says_how_they_would_turn_out(folder):
     (folder / "broken.pdf").write_bytes(b"%PDF-1.4 cut off")
     (folder / "empty.txt").write_text(" \n")
     with Parsers(1) as parsers:
-        steps = list(try_plan(make_plan([folder], []), parsers, Progress()))
+        steps = list(try_plan(make_plan([folder], []), parsers, Unpacker(folder), Progress()))
     tried = [(Path(step.source).name, step.status, step.reason, step.chunks) for step in steps]
     assert tried == [
         ("b.md", "added", None, 1),
