@@ -18,6 +18,8 @@ LOT_CHUNKS = 512
 """Chunks embedded and written together: at 256 Chroma takes a tenth more time, at 1,000 hardly less."""
 EMBED_TEXTS = 128
 """Texts in one call of the embedding, so that a person sees how far a lot is: a few seconds of the built-in one."""
+REMEMBERED_TEXTS = 4096
+"""Texts of a run whose vectors are at hand for the same text in another document: 25 MB at 1,536 dimensions."""
 
 Vectors = Mapping[bytes, NDArray[np.float32]]
 """Vectors by the hash of the text that they are of."""
@@ -38,7 +40,7 @@ class Entry:
 class ChunkWriter:
     """Writes chunks into one index of both kinds. While a lot is written, the next one is embedded.
 
-    A text whose vector `known` gives is not embedded.
+    A text whose vector `known` gives is not embedded, nor one that was embedded a short while ago.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class ChunkWriter:
         self._embedders = embedders
         self._embedding = embedding
         self._known = known
+        self._recent: dict[bytes, NDArray[np.float32]] = {}
+        self._dimensions: int | None = None
         self._waiting: list[Entry] = []
         self._written: list[str] = []
         self._hands = ThreadPoolExecutor(max_workers=1, thread_name_prefix="citestream-index")
@@ -110,17 +114,31 @@ class ChunkWriter:
 
     def _vectors(self, lot: Sequence[Entry]) -> NDArray[np.float32]:
         texts = {entry.hash: entry.text for entry in lot}
-        known = dict(self._known(lot))
+        known = {held: self._recent[held] for held in texts if held in self._recent} | dict(self._known(lot))
         # Texts of like length together, as an embedding takes as long for a batch as for its longest text.
         new = sorted((held for held in texts if held not in known), key=lambda held: len(texts[held]))
         self.ready += len(lot) - len(new)
         for begin in range(0, len(new), EMBED_TEXTS):
             part = new[begin : begin + EMBED_TEXTS]
             vectors = self._embedders.embed(self._embedding, [texts[held] for held in part])
+            self._check_fit(vectors)
             known.update(zip(part, vectors, strict=True))
             self.embedded += len(part)
             self.ready += len(part)
+        self._recent.update((held, known[held]) for held in new)
+        for held in list(self._recent)[: max(0, len(self._recent) - REMEMBERED_TEXTS)]:
+            del self._recent[held]
         return np.stack([known[entry.hash] for entry in lot])
+
+    def _check_fit(self, vectors: NDArray[np.float32]) -> None:
+        """Raise IndexUnusable when new vectors are longer or shorter than those that are there."""
+        self._dimensions = self._dimensions or self._dense.dimensions(self._index) or vectors.shape[1]
+        if vectors.shape[1] != self._dimensions:
+            raise IndexUnusable(
+                f"the embedding {self._embedding!r} gave vectors of {vectors.shape[1]:,} numbers where those of the "
+                f"collection have {self._dimensions:,}. Check which model its server runs. To change the model, "
+                "name the other one in CITESTREAM_EMBEDDING, and run `citestream index rebuild`."
+            )
 
 
 def as_live(document_id: str, version: NewVersion, item: StagedChunk) -> LiveChunk:

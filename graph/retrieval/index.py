@@ -166,6 +166,14 @@ class DenseIndex:
             ) from exc
         return {name: 1 - distance for name, distance in zip(found["ids"][0], found["distances"][0], strict=True)}
 
+    def dimensions(self, collection: str) -> int | None:
+        """How many numbers each vector has; None where there are none."""
+        target = self._vectors(collection)
+        if target is None:
+            return None
+        some = target.get(limit=1, include=["embeddings"])["embeddings"]
+        return len(some[0]) if len(some) else None
+
     def ids(self, collection: str) -> set[str]:
         """Of all chunks stored in a collection."""
         target = self._vectors(collection)

@@ -10,6 +10,7 @@ from langchain_chroma import Chroma
 
 from graph.errors import CollectionNotFound, IndexLocked, IndexMismatch
 from graph.library import Chunk, Library, LibraryWriter
+from graph.retrieval import chunk_writer
 from graph.retrieval.embeddings import Embedders, MiniLM
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.lexical import LexicalIndex
@@ -199,6 +200,19 @@ def test_known_texts_are_not_embedded_again(settings: Settings) -> None:
         sentences[20] = "This line was edited."
         assert put(writer, "a.txt", 2) == 1
         assert put(writer, "renamed.txt", 1) == 0
+
+
+def test_a_text_is_embedded_once_in_a_run_whichever_lot_it_is_in(settings: Settings, monkeypatch) -> None:
+    """What was written and not yet published was not known."""
+    monkeypatch.setattr(chunk_writer, "LOT_CHUNKS", 2)
+    monkeypatch.setattr(chunk_writer, "REMEMBERED_TEXTS", 3)
+    with open_writer(settings) as writer:
+        writer.begin("default", chunker="test/1")
+        for number, text in enumerate(["one", "two", "three", "one", "four", "five", "six", "one"]):
+            writer.put(version(f"{number}.txt", f"This says {text}."))
+        writer.publish()
+        assert writer.embedded == 7  # the first was forgotten by the end
+        assert writer.check(writer.library.collection("default")).is_good
 
 
 def test_rare_words_weigh_more(index: Settings) -> None:
