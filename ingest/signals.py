@@ -39,6 +39,10 @@ def interruptible(code: int) -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield
+    except Exception as exc:
+        if first_s is None:
+            raise
+        raise KeyboardInterrupt from exc  # libraries that are in C at that moment make other errors of it
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.signals import interruptible
 from tests.acceptance.recorder import ACCEPTANCE, Measured, many
 from tests.graph.test_kills import PHASES, SLOW, ingest, state, state_of_readers, write_documents
 from tests.ingest.terminal import Terminal, citestream
@@ -43,6 +44,41 @@ def check_left_well(terminal: Terminal) -> bool:
         shown
     )
     return False
+
+
+def test_an_interruption_stays_one_whatever_a_library_makes_of_it() -> None:
+    """Loading the embedding once made "the embedding does not answer" of it, with another exit code."""
+
+    def load() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt as exc:
+            raise ImportError("cannot load") from exc
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interruptible(130):
+        load()
+    with pytest.raises(ImportError), interruptible(130):
+        raise ImportError
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_second_signal_ends_a_command_that_does_not_end(tmp_path: Path) -> None:
+    stuck = (
+        "import time; from ingest.signals import interruptible\n"
+        "with interruptible(130):\n    try:\n        print('ready', flush=True); time.sleep(60)\n"
+        "    finally:\n        time.sleep(60)\n"
+    )
+    terminal = Terminal([sys.executable, "-c", stuck])
+    assert terminal.read_until(b"ready")
+    began = time.monotonic()
+    for _ in range(5):
+        terminal.press_ctrl_c()
+        time.sleep(0.3)
+    terminal.finish()
+    assert terminal.process.returncode == 130
+    assert 1 < time.monotonic() - began < 20
 
 
 @pytest.mark.timeout(3000)
