@@ -35,7 +35,7 @@ test: setup
 acceptance: setup
 	rm -f build/acceptance.json
 	CITESTREAM_ACCEPTANCE=1 $(BIN)/pytest tests/faults tests/clients tests/e2e/test_answers.py tests/graph/test_live_index.py \
-		tests/graph/test_kills.py tests/ingest/test_interrupts.py tests/ingest/test_disk_full.py \
+		tests/graph/test_kills.py tests/ingest/test_interrupts.py tests/ingest/test_disk_full.py tests/ingest/test_three_at_once.py \
 		tests/ingest/test_pages.py tests/ingest/test_corpus.py -m "" --timeout 3600; status=$$?; \
 		$(BIN)/python -m tests.acceptance.report; exit $$status
 

@@ -398,3 +398,32 @@ def test_a_rebuild_says_what_it_cannot_do(run: Run, monkeypatch: pytest.MonkeyPa
     assert refused.exit_code == 2
     assert "the embedding 'openai:x' cannot be used" in refused.stderr
     assert "Traceback" not in refused.output
+
+
+def test_of_a_file_that_grows_meanwhile_a_beginning_is_taken_in_and_later_all(run, tmp_path):
+    enough = threading.Event()
+    log = Path("docs/log.txt").absolute()
+
+    def write() -> None:
+        number = 0
+        with log.open("a") as file:
+            while not enough.is_set():
+                number += 1
+                file.write(f"Line {number} is written while the file is read.\n")
+                file.flush()
+                time.sleep(0.002)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        results = [run("ingest", "docs", "--json") for _ in range(2)]
+    finally:
+        enough.set()
+        writing.join()
+    assert [result.exit_code for result in results] == [0, 0]
+    taken = texts(tmp_path / "data")["docs/log.txt"]
+    assert log.read_text().startswith(taken)
+    assert 0 < len(taken) < len(log.read_text())
+    assert statuses(run("ingest", "docs", "--json"))["docs/log.txt"] == "changed"
+    assert texts(tmp_path / "data")["docs/log.txt"] == log.read_text()
+    assert statuses(run("ingest", "docs", "--json"))["docs/log.txt"] == "unchanged"

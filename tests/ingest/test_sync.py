@@ -212,3 +212,51 @@ def test_a_trial_reads_the_files_and_says_how_they_would_turn_out(folder):
         ("empty.txt", "skipped", "empty", None),
         ("a.txt", "added", None, 1),
     ]
+
+
+def test_a_change_that_leaves_time_and_size_as_they_were_is_seen(folder):
+    """A clock that went back, or a copy that kept the time."""
+    path = folder / "b.md"
+    before = path.stat()
+    document = known(path, str(path), path.read_bytes(), loader=f"markdown/{LOADER_VERSION}")
+    path.write_text("# C\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_mtime_ns, path.stat().st_size) == (before.st_mtime_ns, before.st_size)
+    assert [step.status for step in make_plan([path], [document])] == ["changed"]
+
+
+def test_a_file_that_goes_away_between_walking_and_looking_costs_itself(folder, monkeypatch):
+    is_archive = sync.is_archive
+
+    def after_a_while(path: Path) -> bool:
+        (folder / "b.md").unlink(missing_ok=True)
+        return is_archive(path)
+
+    monkeypatch.setattr(sync, "is_archive", after_a_while)
+    monkeypatch.chdir(folder.parent)
+    assert told(make_plan([Path("docs")], [])) == [
+        ("docs/b.md", "failed", "unreadable"),
+        ("docs/sub/a.txt", "added", None),
+    ]
+
+
+def test_a_file_that_goes_away_between_looking_and_reading_costs_itself(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    plan = make_plan([Path("docs")], [])
+    (folder / "b.md").unlink()
+    with Parsers(1) as parsers:
+        steps = list(try_plan(plan, parsers, Unpacker(folder), Progress()))
+    assert told(steps) == [("docs/b.md", "failed", "unreadable"), ("docs/sub/a.txt", "added", None)]
+
+
+def test_a_file_that_grows_for_ever_is_given_up(folder, monkeypatch):
+    monkeypatch.setattr(sync, "MAX_BYTES", 1000)
+    monkeypatch.setattr(sync, "READ_BYTES", 100)
+    path, real = folder / "b.md", sync.format_of
+
+    def grow(head: bytes, name: str) -> object:
+        path.write_bytes(b"x" * 5000)  # after its size was asked for
+        return real(head, name)
+
+    monkeypatch.setattr(sync, "format_of", grow)
+    assert [(step.status, step.reason) for step in make_plan([path], [])] == [("failed", "too-large")]
