@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -41,7 +41,8 @@ class Step:
     `reason` is a word that programs can switch on, `detail` its sentence for people. `chunks` are those that can
     be searched afterwards, so a file that failed now but was read before has some. `document_id` names the
     document that the file is a version of, when there is one. `place` says where a file is in an archive. A page of the
-    web is in `fetched` and has a `url`, which stands for its path, and a `file_name`, which tells its format.
+    web is in `fetched` and has a `url`, which stands for its path, and a `file_name`, which tells its format; one that
+    has moved is only removed when the step of the path that it has `moved_to` leaves a document.
     """
 
     source: str
@@ -56,11 +57,17 @@ class Step:
     fetched: Path | None = None
     url: str = ""
     file_name: str = ""
+    moved_to: Path | None = None
 
     @property
     def is_read(self) -> bool:
         """Whether the file has to be parsed."""
         return self.status in ("added", "changed")
+
+    @property
+    def leaves_document(self) -> bool:
+        """Whether the file, as it is now, is a document of the collection afterwards."""
+        return self.status in ("added", "changed", "unchanged")
 
     @property
     def is_work(self) -> bool:
@@ -129,8 +136,11 @@ def apply_plan(
     """
     waiting = 0
     parsed = parsers.parse(_requests(plan, unpacker))
-    for step in plan:
+    there: set[Path] = set()
+    for step in (_with_successor(step, there) for step in plan):
         outcome = _apply_step(step, writer, parsed, unpacker, watcher)
+        if outcome.leaves_document:
+            there.add(outcome.path)
         _delete_copy(step, unpacker)
         yield outcome
         if outcome.is_read:
@@ -146,13 +156,17 @@ def apply_plan(
 def try_plan(plan: Sequence[Step], parsers: Parsers, unpacker: Unpacker, watcher: Watcher) -> Iterator[Step]:
     """Say how a plan would turn out: files are read and cut, nothing is written."""
     parsed = parsers.parse(_requests(plan, unpacker))
-    for step in plan:
+    there: set[Path] = set()
+    for step in (_with_successor(step, there) for step in plan):
         version = _read(step, parsed, watcher) if step.is_read else None
         _delete_copy(step, unpacker)
         if isinstance(version, Refused):
-            yield _refused(step, version)
+            outcome = _refused(step, version)
         else:
-            yield step if version is None else replace(step, chunks=len(version.chunks))
+            outcome = step if version is None else replace(step, chunks=len(version.chunks))
+        if outcome.leaves_document:
+            there.add(outcome.path)
+        yield outcome
 
 
 def walk(given: Path, leave_out: Path | None = None) -> Iterator[Found | Step]:
@@ -354,6 +368,12 @@ def _apply_step(
     if version.format in KEPT_FORMATS:
         keep(writer.library.data_dir, version.sha256, _file(step, unpacker))
     return replace(step, chunks=result.chunks, document_id=result.document_id)
+
+
+def _with_successor(step: Step, there: Container[Path]) -> Step:
+    """The step, but for what has moved to a place where no document came to be: that stays."""
+    lost = step.status == "removed" and step.moved_to is not None and step.moved_to not in there
+    return replace(step, status="unchanged") if lost else step
 
 
 def _refused(step: Step, refused: Refused) -> Step:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def plan_pages(visits: "Sequence[Visit]", known: Iterable[KnownDocument], *, prune: bool = False) -> list[Step]:
     """Compare pages with the `known` documents of a collection; `prune` removes those that are gone.
 
-    Gone is what the server itself calls so (404, 410), and what it says has moved for good to a page that was read.
+    Gone is what the server itself calls so (404, 410), and what it says has moved for good, where the page there is taken.
     """
     documents = {document.source: document for document in known}
     documents.update({document.path: document for document in documents.values()})
@@ -25,7 +25,9 @@ def plan_pages(visits: "Sequence[Visit]", known: Iterable[KnownDocument], *, pru
         for visit in visits:
             left = documents.get(visit.asked)
             if visit.moved and left is not None and left.id not in {step.document_id for step in steps.values()}:
-                steps[visit.asked] = Step(left.source, Path(left.path), "removed", document_id=left.id)
+                steps[visit.asked] = Step(
+                    left.source, Path(left.path), "removed", document_id=left.id, moved_to=Path(visit.url)
+                )
     return list(steps.values())
 
 

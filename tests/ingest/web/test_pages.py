@@ -274,6 +274,25 @@ def test_nothing_but_the_servers_word_removes_a_page(run, docs, tmp_path):
     assert set(indexed(tmp_path, docs)) == {"/docs/a", "/docs/b.html"}
 
 
+@pytest.mark.parametrize("target", [b"", b"%PDF-1.7 broken"])
+def test_a_page_that_moved_to_where_nothing_can_be_read_stays(run, docs, tmp_path, target):
+    run("ingest", "--allow-web", f"{docs.address}/docs/a")
+    docs.pages["/docs/a"] = redirect("/docs/new", 301)
+    docs.pages["/docs/new"] = Page(target, headers={"Content-Type": "application/pdf" if target else HTML})
+    for trial in (["--dry-run"], []):
+        result = run("ingest", "--allow-web", "--json", "--prune", *trial, f"{docs.address}/docs/a")
+        assert told(result, docs)["/docs/a"] == "unchanged"
+    assert "Apples" in indexed(tmp_path, docs)["/docs/a"]
+
+
+def test_a_damaged_memory_costs_one_full_fetch(run, docs, tmp_path):
+    run("ingest", "--allow-web", f"{docs.address}/docs/a")
+    (tmp_path / "data" / "web.db").write_bytes(b"no database" * 100)
+    again = run("ingest", "--allow-web", "--json", f"{docs.address}/docs/a")
+    assert told(again, docs) == {"/docs/a": "unchanged"}
+    assert again.exit_code == 0
+
+
 def test_what_a_sitemap_lists_no_longer_is_asked_for_before_it_is_removed(run, docs, tmp_path):
     docs.pages |= {"/elsewhere": page("Plums are blue."), "/docs/c": page("Cherries are sweet.")}
     run("ingest", "--allow-web", *(f"{docs.address}{path}" for path in ("/docs/a", "/docs/b.html", "/docs/c", "/elsewhere")))
