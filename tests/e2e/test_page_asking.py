@@ -236,3 +236,14 @@ def test_a_double_answer_anew_is_one_run(page: Page, slow: str, calls: Callable[
     turn.get_by_test_id("regenerate").dblclick()
     expect_status(page.locator("article.turn"), "completed")
     assert calls() == 2
+
+
+def test_what_a_reasoning_model_thinks_stands_beside_the_steps(page: Page, serve: Serve, upstream: Upstream) -> None:
+    with serve(**answered_by(upstream, "think")) as address:
+        page.goto(f"{address}/")
+        turn = ask(page, QUESTION)
+        expect_status(turn, "completed")
+        assert "Let me see." not in shown(turn)
+        turn.get_by_test_id("steps").locator("summary").first.click()
+        turn.locator(".thoughts summary").click()
+        expect(turn.locator(".thoughts p")).to_have_text("Let me see.")

@@ -9,6 +9,8 @@ from playwright.sync_api import Page, expect
 
 from server.errors import STATUS
 from tests.e2e.browser import LAMP, QUESTION, Trouble, answer_once, ask, expect_status, shown, thread_of, wait_until
+from tests.e2e.conftest import Serve, answered_by
+from tests.upstream import Upstream
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -113,3 +115,29 @@ def test_no_server_at_all_says_so_and_asks_again(page: Page, extractive: str) ->
     page.unroute("**/v1/chat/stream")
     error.get_by_role("button").click()
     expect_status(page.locator("article.turn"), "completed")
+
+
+def test_a_run_that_failed_is_asked_again_in_its_place(page: Page, serve: Serve, upstream: Upstream) -> None:
+    """The model's server fails three times, which is one run, and answers then."""
+    with serve(**answered_by(upstream, "flaky:500:3")) as address:
+        page.goto(f"{address}/")
+        turn = ask(page, QUESTION)
+        error = turn.get_by_test_id("error")
+        expect(error).to_have_attribute("data-code", "model_unavailable")
+        error.get_by_role("button").click()
+        expect_status(page.locator("article.turn"), "completed")
+        turns = httpx2.get(f"{address}/v1/threads/{thread_of(page)}").json()["turns"]
+        assert [turn["status"] for turn in turns] == ["completed"]
+        page.reload()
+        expect(page.locator("article.turn")).to_have_count(1)
+
+
+def test_an_answer_that_broke_off_says_so_and_is_kept(page: Page, serve: Serve, upstream: Upstream) -> None:
+    with serve(**answered_by(upstream, "drop:4")) as address:
+        page.goto(f"{address}/")
+        turn = ask(page, QUESTION)
+        expect_status(turn, "incomplete")
+        expect(turn.get_by_test_id("status")).to_contain_text("broke off")
+        assert shown(turn) == "The fox sleeps in"
+        page.reload()
+        expect_status(page.locator("article.turn"), "incomplete")

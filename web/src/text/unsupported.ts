@@ -25,16 +25,16 @@ function markText(node: Text, ranges: Range[]): ElementContent[] {
   const to = node.position?.end.offset;
   if (from === undefined || to === undefined) return [node];
   const inside = ranges.filter(({ start, end }) => start < to && end > from);
-  // A full stop behind a marker needs no line under it.
-  if (inside.length === 0 || !/[\p{L}\p{N}]/u.test(node.value)) return [node];
+  if (inside.length === 0) return [node];
   // With an escape in it, a place in the text is not the same place in the Markdown: then all of it is marked.
   if (to - from !== node.value.length) return [wrap(node.value)];
   const pieces: ElementContent[] = [];
   let done = 0;
   for (const { start, end } of inside) {
     const begin = Math.max(done, start - from);
-    const finish = Math.min(node.value.length, end - from);
-    if (finish <= begin) continue;
+    const finish = begin + node.value.slice(begin, end - from).trimEnd().length;
+    // A full stop behind a marker needs no line under it.
+    if (!/[\p{L}\p{N}]/u.test(node.value.slice(begin, finish))) continue;
     if (begin > done) pieces.push({ type: "text", value: node.value.slice(done, begin) });
     pieces.push(wrap(node.value.slice(begin, finish)));
     done = finish;
