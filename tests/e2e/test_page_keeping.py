@@ -133,6 +133,23 @@ def test_a_question_is_one_run_through_back_and_forward(page: Page, slow: str, c
     assert calls() == 1
 
 
+def test_answering_anew_survives_a_reload(page: Page, slow: str, calls: Callable[[], int]) -> None:
+    """The old answer stays until the new one is there, and is gone then."""
+    page.goto(f"{slow}/")
+    expect_status(ask(page, QUESTION), "completed")
+    page.get_by_test_id("regenerate").click()
+    turns = page.locator(TURNS)
+    wait_until(
+        page, lambda: turns.count() == 1 and "word5 " in shown(turns.first) and "word119" not in shown(turns.first)
+    )
+    page.reload()
+    expect(turns).to_have_count(2)
+    expect(turns).to_have_count(1)
+    expect_status(turns.first, "completed")
+    assert shown(turns.first) == SLOW[1].strip()
+    assert calls() == 2
+
+
 def test_an_answer_goes_on_while_something_else_is_looked_at(page: Page, slow: str, calls: Callable[[], int]) -> None:
     page.goto(f"{slow}/")
     turn = ask(page, QUESTION)

@@ -7,6 +7,7 @@ import { tabs } from "../service/tabs";
 import { changeConversation, EMPTY, type Conversation } from "../state/thread";
 import { isRunning, type Turn } from "../state/turn";
 import { isTerminal, type ChatRequest, type Feedback, type ThreadRecord } from "../wire";
+import { useReturn } from "./return";
 
 /** Deltas that come within this time are shown together: the eye sees no difference, a slow machine does. */
 const PACE_MS = 40;
@@ -162,33 +163,29 @@ export function useConversation({ threadId, collections, onThreads }: Surroundin
 
   useEffect(() => () => void leave(), [leave]);
 
-  useEffect(() => {
-    /** Another tab, or another machine, may have gone on with this thread. */
-    const lookAgain = async () => {
-      const { threadId: id, turns, loading } = latest.current;
-      const fresh = Date.now() - fetched.current < FRESH_MS;
-      if (document.visibilityState !== "visible" || id === null || loading || fresh || turns.some(isRunning)) return;
-      fetched.current = Date.now();
-      const { signal } = reading.current;
-      const thread = await getThread(id, signal).catch(() => null);
-      if (thread === null || signal.aborted || latest.current.turns.some(isRunning)) return;
-      dispatch({ type: "refreshed", thread });
-      await followAll(thread, signal);
-    };
-    document.addEventListener("visibilitychange", lookAgain);
-    window.addEventListener("online", lookAgain);
-    const deafen = tabs.listen((message) => {
-      if (message.type !== "asked" || message.threadId !== latest.current.threadId) return;
-      const { runId, question, replaces } = message;
-      dispatch({ type: "asked", runId, question, replaces });
-      void follow(runId, reading.current.signal);
-    });
-    return () => {
-      document.removeEventListener("visibilitychange", lookAgain);
-      window.removeEventListener("online", lookAgain);
-      deafen();
-    };
-  }, [follow, followAll]);
+  /** Another tab, or another machine, may have gone on with this thread. */
+  useReturn(async () => {
+    const { threadId: id, turns, loading } = latest.current;
+    const fresh = Date.now() - fetched.current < FRESH_MS;
+    if (id === null || loading || fresh || turns.some(isRunning)) return;
+    fetched.current = Date.now();
+    const { signal } = reading.current;
+    const thread = await getThread(id, signal).catch(() => null);
+    if (thread === null || signal.aborted || latest.current.turns.some(isRunning)) return;
+    dispatch({ type: "refreshed", thread });
+    await followAll(thread, signal);
+  });
+
+  useEffect(
+    () =>
+      tabs.listen((message) => {
+        if (message.type !== "asked" || message.threadId !== latest.current.threadId) return;
+        const { runId, question, replaces } = message;
+        dispatch({ type: "asked", runId, question, replaces });
+        void follow(runId, reading.current.signal);
+      }),
+    [follow],
+  );
 
   const actions = useMemo((): Actions => {
     const body = (question: string, runId: string, replaces: string | null): ChatRequest => ({

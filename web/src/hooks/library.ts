@@ -2,6 +2,7 @@
 import { useCallback, useEffect, useMemo, useState } from "react";
 
 import { deleteDocument, listCollections, listDocuments } from "../service/api";
+import { useReturn } from "./return";
 import { describeError } from "../service/stream";
 import { tabs } from "../service/tabs";
 import type { Failure } from "../state/thread";
@@ -44,6 +45,8 @@ export function useLibrary(): Library {
       if (message.type === "library") void refresh();
     });
   }, [refresh]);
+  // The command line may have taken documents in meanwhile.
+  useReturn(refresh);
 
   const choose = useCallback((names: string[]) => {
     localStorage.setItem(KEY, JSON.stringify(names));

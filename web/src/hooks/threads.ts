@@ -2,6 +2,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import { deleteThread, listThreads, renameThread } from "../service/api";
+import { useReturn } from "./return";
 import { describeError } from "../service/stream";
 import { tabs } from "../service/tabs";
 import type { Failure } from "../state/thread";
@@ -66,6 +67,8 @@ export function useThreads(onDeleted: (id: string) => void): ThreadList {
       else if (message.type !== "library") void refresh();
     });
   }, [forget, refresh]);
+
+  useReturn(refresh);
 
   return useMemo(
     () => ({

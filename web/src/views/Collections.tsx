@@ -1,5 +1,5 @@
 /** Which collections a question searches. */
-import { useId, useRef } from "react";
+import { useId } from "react";
 
 import type { Library } from "../hooks/library";
 import { words } from "../words";
@@ -7,9 +7,11 @@ import { Icon } from "./Icon";
 
 export const COLLECTIONS_ID = "collections";
 
+/** The service searches no more of them at once. */
+const MOST = 20;
+
 export function Collections({ library }: { library: Library }) {
   const id = useId();
-  const menu = useRef<HTMLDivElement>(null);
   const there = (library.collections ?? []).filter(({ documents }) => documents > 0);
   if (there.length < 2) return null;
 
@@ -27,12 +29,17 @@ export function Collections({ library }: { library: Library }) {
         <Icon name="folder" />
         <span dir="auto">{words.searching(library.chosen)}</span>
       </button>
-      <div ref={menu} id={id} popover="auto" className="menu" data-testid="collections-menu">
+      <div id={id} popover="auto" className="menu" data-testid="collections-menu">
         <fieldset>
           <legend>{words.searchIn}</legend>
           {there.map(({ name, documents }) => (
             <label key={name}>
-              <input type="checkbox" checked={library.chosen.includes(name)} onChange={() => toggle(name)} />
+              <input
+                type="checkbox"
+                checked={library.chosen.includes(name)}
+                disabled={library.chosen.length >= MOST && !library.chosen.includes(name)}
+                onChange={() => toggle(name)}
+              />
               <span dir="auto">{name}</span>
               <span className="muted">{words.documentsIn(documents)}</span>
             </label>

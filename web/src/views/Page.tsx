@@ -231,7 +231,9 @@ function useShortcuts(shortcuts: Record<string, () => void>): void {
       const target = event.target instanceof HTMLElement ? event.target : null;
       const writing = target?.closest("input, textarea, select, [contenteditable]") != null;
       if (act === undefined || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-      if (target?.closest("dialog, [popover]") != null || (writing && event.key !== "Escape")) return;
+      // What is open over the page takes its keys itself.
+      if (document.querySelector("dialog[open], :popover-open") !== null) return;
+      if (writing && event.key !== "Escape") return;
       event.preventDefault();
       act();
     };

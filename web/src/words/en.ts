@@ -113,7 +113,9 @@ export const en = {
   abstained: "Why there is no answer",
   abstainedNothing: "Nothing in the collections that were searched has to do with this question.",
   abstainedThin: (n: number) =>
-    `${n === 1 ? "One passage has" : `${n} passages have`} to do with this question, but ${n === 1 ? "it does" : "they do"} not say enough to answer it. Rather than guess, no answer was given.`,
+    n === 1
+      ? "The passage that comes closest does not say enough to answer it. Rather than guess, no answer was given."
+      : `The ${n} passages that come closest do not say enough to answer it. Rather than guess, no answer was given.`,
   abstainedTry: "What to try",
   abstainedTips: [
     "Use words that the documents use, and name what it is about: a product, a person, a date.",

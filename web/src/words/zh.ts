@@ -106,7 +106,7 @@ export const zh: Words = {
   },
   abstained: "为什么没有回答",
   abstainedNothing: "所检索的文档集中没有与这个问题相关的内容。",
-  abstainedThin: (n) => `有 ${n} 个段落与这个问题有关，但不足以回答它。与其猜测，不如不答。`,
+  abstainedThin: (n) => `最接近的 ${n} 个段落不足以回答这个问题。与其猜测，不如不答。`,
   abstainedTry: "可以尝试",
   abstainedTips: ["使用文档中出现的词语，并说明具体对象：产品、人物、日期。", "一次只问一件事。"],
   abstainedRead: "阅读最接近的段落",
