@@ -6,7 +6,7 @@ import { createParser } from "eventsource-parser";
 import type { Frame } from "../src/service/stream";
 import { parseRunEvent } from "../src/wire";
 
-export type Recording = "completed" | "failed";
+export type Recording = "completed" | "failed" | "reasoned";
 
 export function readRecording(name: Recording): string {
   return readFileSync(new URL(`./recorded/${name}.sse`, import.meta.url), "utf-8");

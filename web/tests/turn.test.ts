@@ -43,13 +43,27 @@ test("a recorded stream folds to the turn that it tells of", () => {
   expect(whole.outcome).toMatchObject({ kind: "done", status: "completed" });
 });
 
-test("a stream cut anywhere and read on from any earlier place gives the same turn", () => {
-  for (let cut = 0; cut <= frames.length; cut += 1) {
-    const before = fold(start, frames.slice(0, cut));
-    for (let from = 0; from <= cut; from += 1) {
-      expect(fold(before, frames.slice(from))).toEqual(whole);
+test.each(["completed", "failed", "reasoned"] as const)(
+  "a stream cut anywhere and read on from any earlier place gives the same turn: %s",
+  (recording) => {
+    const all = readRecordedFrames(recording);
+    const first = newTurn(`run-${recording}`, "q");
+    const end = fold(first, all);
+    for (let cut = 0; cut <= all.length; cut += 1) {
+      const before = fold(first, all.slice(0, cut));
+      for (let from = 0; from <= cut; from += 1) expect(fold(before, all.slice(from))).toEqual(end);
     }
-  }
+  },
+);
+
+test("thoughts and follow-up questions are kept beside the answer", () => {
+  const turn = fold(newTurn("run-reasoned", "q"), readRecordedFrames("reasoned"));
+  expect(turn.reasoning).toBe("Two passages fit.");
+  expect(turn.suggestions).not.toEqual([]);
+  expect(turn.answer).toMatch(/^Backups are kept/);
+  expect(new Set(turn.citations.map(({ verified }) => verified))).toEqual(
+    new Set(["exact", "supported", "unsupported"]),
+  );
 });
 
 test("a snapshot replaces what was there, also when it is cut and sent again", () => {
