@@ -7,23 +7,28 @@ import { words } from "../words";
 
 /** Lines that are kept; what was said before needs not be there any more. */
 const KEPT = 30;
+/** Sentences that come within this time are told together. */
+const PACE_MS = 1000;
 
 export function Announcer({ turn }: { turn: Turn | undefined }) {
   const [lines, setLines] = useState<{ id: string; text: string }[]>([]);
-  const heard = useRef({ runId: "", said: 0, live: false });
+  const heard = useRef({ runId: "", said: 0, live: false, at: 0 });
 
   useEffect(() => {
     if (turn === undefined) return;
+    const { runId } = turn;
     // An old answer that is only shown was not asked for just now.
-    if (heard.current.runId !== turn.runId) heard.current = { runId: turn.runId, said: 0, live: isRunning(turn) };
+    if (heard.current.runId !== runId) heard.current = { runId, said: 0, live: isRunning(turn), at: 0 };
     if (!heard.current.live) return;
-    const all = tell(turn);
-    const news = all.slice(heard.current.said);
-    if (news.length === 0) return;
-    const { runId, said } = heard.current;
-    heard.current.said = all.length;
-    setLines((before) => [...before, ...news.map((text, n) => ({ id: `${runId} ${said + n}`, text }))].slice(-KEPT));
-    if (!isRunning(turn)) heard.current.live = false;
+    const speak = () => {
+      const all = tell(turn);
+      const { said } = heard.current;
+      heard.current = { runId, said: all.length, live: isRunning(turn), at: Date.now() };
+      const news = all.slice(said).map((text, n) => ({ id: `${runId} ${said + n}`, text }));
+      if (news.length > 0) setLines((before) => [...before, ...news].slice(-KEPT));
+    };
+    const timer = setTimeout(speak, isRunning(turn) ? heard.current.at + PACE_MS - Date.now() : 0);
+    return () => clearTimeout(timer);
   }, [turn]);
 
   return (

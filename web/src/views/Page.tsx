@@ -103,6 +103,8 @@ export function Page() {
     if (opener.current instanceof HTMLElement) opener.current.focus({ preventScroll: true });
   }, []);
 
+  const showKeys = useCallback(() => setKeys(true), []);
+
   const onBringDocuments = useCallback(() => onGo({ page: "documents" }), [onGo]);
 
   const severalCollections = (library.collections ?? []).filter(({ documents }) => documents > 0).length > 1;
@@ -137,7 +139,7 @@ export function Page() {
 
   useShortcuts({
     "/": () => box.current?.focus(),
-    "?": () => setKeys(true),
+    "?": showKeys,
     Escape: () => {
       if (reading !== null) closeReading();
       else if (running !== undefined) void actions.stop(running).catch(() => undefined);
@@ -153,7 +155,7 @@ export function Page() {
       onTheme={setTheme}
       onGo={onGo}
       onNew={onNew}
-      onKeys={() => setKeys(true)}
+      onKeys={showKeys}
     />
   );
 

@@ -1,5 +1,5 @@
 /** The side bar: conversations by day, and the ways to the rest of the page. */
-import { useDeferredValue, useEffect, useMemo, useState } from "react";
+import { memo, useDeferredValue, useEffect, useMemo, useState } from "react";
 
 import { pathOf, type Route } from "../hooks/route";
 import type { ThreadList } from "../hooks/threads";
@@ -24,7 +24,8 @@ interface Props {
   onKeys: () => void;
 }
 
-export function Sidebar({ list, current, route, theme, onTheme, onGo, onNew, onKeys }: Props) {
+/** Drawn again only when something of it is new: not with every word of an answer. */
+export const Sidebar = memo(function Sidebar({ list, current, route, theme, onTheme, onGo, onNew, onKeys }: Props) {
   const [search, setSearch] = useState("");
   const wanted = useDeferredValue(search.trim());
   const { loadAll, more } = list;
@@ -121,7 +122,7 @@ export function Sidebar({ list, current, route, theme, onTheme, onGo, onNew, onK
       </div>
     </nav>
   );
-}
+});
 
 interface LineProps {
   thread: ThreadItem;

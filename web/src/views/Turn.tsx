@@ -31,11 +31,12 @@ interface Props {
 
 /** Drawn again only when something of this turn is new: a long conversation does not slow its last answer down. */
 export const TurnView = memo(function TurnView({ turn, busy, last, actions }: Props) {
-  // A long answer is parsed anew with every delta: let typing and clicking go first.
-  const shown = useDeferredValue(turn);
+  const running = isRunning(turn);
+  // While words come, typing and clicking go first; an end is told together with its last words.
+  const deferred = useDeferredValue(turn);
+  const shown = running ? deferred : turn;
   const { runId, citations } = shown;
   const { messageId } = turn;
-  const running = isRunning(turn);
   const { onRead, onAsk, onJudge } = actions;
   const canReplace = !busy && messageId !== null;
 
