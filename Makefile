@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 SETUP := $(VENV)/.setup
 SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/*.mjs web/src/* web/src/*/*) hatch_build.py
 
-.PHONY: setup run test acceptance eval check format lint types imports lock docs studio clean
+.PHONY: setup run test journeys acceptance eval check format lint types imports lock docs studio clean
 
 setup: $(SETUP)
 
@@ -30,6 +30,10 @@ run: setup
 
 test: setup
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Ways of people over the page, in Debian's Chromium against the real server: some ten minutes.
+journeys: setup
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m journey tests/e2e
 
 # The long forms of tests: over an hour. What they measured goes into docs/reliability.md, also when one fails.
 acceptance: setup
@@ -59,7 +63,7 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-check: lint types imports test
+check: lint types imports test journeys
 
 # requirements.lock holds names, versions and hashes only.
 lock: | $(BIN)/uv

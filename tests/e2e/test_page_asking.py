@@ -22,7 +22,7 @@ from tests.e2e.browser import (
 from tests.e2e.conftest import Serve, answered_by
 from tests.upstream import Upstream
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 RICH = r"""## The lamp
 

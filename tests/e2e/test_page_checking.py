@@ -11,7 +11,7 @@ from tests.e2e.browser import LAMP, QUESTION, Trouble, ask, expect_status, shown
 from tests.e2e.conftest import COMMAND, START_S, Serve, answered_by, environment, serving, write_documents
 from tests.upstream import Upstream
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 VERDICTS = (
     "The lamp burns paraffin and must be trimmed every four hours [1]. "

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.browser import Trouble, ask, expect_status, shown, wait_until
 from tests.e2e.conftest import COMMAND, environment, serving
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 HARBOUR = b"# Harbour\n\nThe harbour light is switched on at 19:40 in March.\n"
 TIDES = b"# Tides\n\nThe spring tide reaches the third step of the quay.\n"

@@ -19,7 +19,7 @@ from tests.e2e.browser import (
     wait_until,
 )
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 TURNS = "article.turn"
 

@@ -10,7 +10,7 @@ from tests.e2e.browser import Trouble, ask, expect_status, wait_until
 from tests.e2e.conftest import COMMAND, START_S, answered_by, environment, serving, write_documents
 from tests.upstream import Upstream
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 ATTACKS = """\
 <script>window.hit = 1</script> <img src=x onerror="window.hit = 2"> <svg onload="window.hit = 3"></svg>

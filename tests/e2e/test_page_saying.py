@@ -12,7 +12,7 @@ from tests.e2e.browser import LAMP, QUESTION, Trouble, answer_once, ask, expect_
 from tests.e2e.conftest import Serve, answered_by
 from tests.upstream import Upstream
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 WORDS = Path(__file__).parents[2] / "web" / "src" / "words"
 SAYING_WHICH = {"invalid_request", "document_unreadable"}

@@ -13,7 +13,7 @@ from tests.e2e.browser import DESKTOP, QUESTION, WAIT_MS, Trouble, ask, expect_s
 from tests.e2e.conftest import Serve, answered_by
 from tests.upstream import Upstream
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
 
 FIRST_PAINT_BYTES = 250_000
 FIRST_PAINT_MS = 1_000
