@@ -33,14 +33,14 @@ test: setup
 
 # Ways of people over the page, in Debian's Chromium against the real server: some ten minutes.
 journeys: setup
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m journey tests/e2e
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "journey and not acceptance" tests/e2e
 
 # The long forms of tests: over an hour. What they measured goes into docs/reliability.md, also when one fails.
 acceptance: setup
 	rm -f build/acceptance.json
 	CITESTREAM_ACCEPTANCE=1 $(BIN)/pytest tests/faults tests/clients tests/e2e/test_answers.py tests/graph/test_live_index.py \
 		tests/graph/test_kills.py tests/ingest/test_interrupts.py tests/ingest/test_disk_full.py tests/ingest/test_three_at_once.py \
-		tests/ingest/test_pages.py tests/ingest/test_corpus.py -m "" --timeout 3600; status=$$?; \
+		tests/ingest/test_pages.py tests/ingest/test_corpus.py tests/e2e/test_page_speed.py -m "" --timeout 3600; status=$$?; \
 		$(BIN)/python -m tests.acceptance.report; exit $$status
 
 # Questions of public sets, where such lie beside the checkout: EVAL has open/<set>.jsonl and corpora/<set>.parquet.

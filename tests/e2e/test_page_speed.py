@@ -45,6 +45,7 @@ def test_what_the_first_paint_needs_is_light(extractive: str) -> None:
     assert sum(sizes.values()) <= FIRST_PAINT_BYTES
 
 
+@pytest.mark.acceptance
 def test_the_first_paint_comes_within_a_second(browser: Browser, extractive: str) -> None:
     taken = []
     for _ in range(TRIES):
@@ -57,6 +58,7 @@ def test_the_first_paint_comes_within_a_second(browser: Browser, extractive: str
     assert min(taken) <= FIRST_PAINT_MS
 
 
+@pytest.mark.acceptance
 def test_a_long_answer_never_holds_the_page_up(page: Page, long: str) -> None:
     """2,000 words at 100 a second."""
     page.set_default_timeout(4 * WAIT_MS)
