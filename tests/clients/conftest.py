@@ -30,9 +30,9 @@ from tests.clients.readers import (
     open_in_node,
 )
 from tests.clients.service import Service
+from tests.e2e.browser import ARGUMENTS
+from tests.e2e.browser import CHROMIUM as BINARY
 from tests.e2e.conftest import answered_by, environment, indexed  # noqa: F401  # a fixture
-from tests.e2e.test_browser import ARGUMENTS
-from tests.e2e.test_browser import CHROMIUM as BINARY
 from tests.services import need
 from tests.upstream import Upstream, run_upstream
 

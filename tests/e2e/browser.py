@@ -107,7 +107,7 @@ def wait_until(page: Page, condition: Callable[[], Any]) -> None:
         page.wait_for_timeout(20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         reason = f"{CHROMIUM} is not there; Debian's package `chromium` brings it"
