@@ -101,8 +101,13 @@ def test_point_2_check(looked: Page, mixed: str) -> None:
     expect(panel.get_by_test_id("quote")).to_have_text("The lamp burns paraffin and must be trimmed every four hours.")
     expect(panel).to_contain_text("documents/lighthouse.md")
     assert "never with" in panel.locator(".passage").inner_text()
+    read = turn.locator(".read-text")
+    expect(read).to_have_text("The lamp burns paraffin and must be trimmed every four hours")
+    expect(markers.nth(0)).to_have_attribute("aria-current", "true")
     panel.get_by_test_id("next-citation").click()
     expect(panel.locator(".panel-title .check")).to_have_class("check supported")
+    expect(read).to_have_text("The lamp must be trimmed with care every four hours, as it burns paraffin")
+    expect(markers.nth(1)).to_have_attribute("aria-current", "true")
     page.keyboard.press("ArrowRight")
     expect(panel.locator(".panel-title .check")).to_have_class("check unsupported")
     expect(panel.locator(".unsupported-note")).to_be_visible()
@@ -158,6 +163,20 @@ def test_a_marker_appears_with_its_verdict_while_the_answer_grows(page: Page, se
         expect(turn.get_by_test_id("status")).to_have_attribute("data-status", "running")
         before = shown(turn)
         wait_until(page, lambda: len(shown(turn)) > len(before))
+        expect_status(turn, "completed")
+
+
+def test_the_passages_can_be_read_before_the_first_word_is_written(
+    page: Page, serve: Serve, upstream: Upstream
+) -> None:
+    with serve(**answered_by(upstream, "late:6")) as address:
+        page.goto(f"{address}/")
+        turn = ask(page, QUESTION)
+        turn.locator("[data-node=retrieve] .link").click()
+        expect(page.get_by_test_id("source-list").get_by_test_id("source").first).to_contain_text(
+            "The fox sleeps in a den"
+        )
+        assert shown(turn) == ""
         expect_status(turn, "completed")
 
 

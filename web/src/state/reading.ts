@@ -35,6 +35,12 @@ export function placeOf(turn: Turn, { citations }: Reading): number {
   return citations.length === 1 && citation !== undefined ? orderCitations(turn).indexOf(citation) : -1;
 }
 
+/** The one citation of a turn that is read; null when it is none, or several. */
+export function readIn(turn: Turn, reading: Reading | null): Citation | null {
+  const [citation, ...others] = reading?.runId === turn.runId ? reading.citations : [];
+  return others.length > 0 ? null : (citation ?? null);
+}
+
 /** The reading some citations further on; null when there is none. */
 export function step(turn: Turn, reading: Reading, by: 1 | -1): Reading | null {
   const place = placeOf(turn, reading);

@@ -19,9 +19,8 @@ import { splitBlocks } from "../text/blocks";
 import { destination, safeAddress } from "../text/links";
 import { MARKER_TAG, remarkMarkers } from "../text/markers";
 import { FORMULA_CLASS, remarkFormulas, unifyDisplays } from "../text/math";
+import { type Mark, rehypeMarks } from "../text/marking";
 import { Offsets } from "../text/offsets";
-import type { Range } from "../text/passage";
-import { rehypeUnsupported } from "../text/unsupported";
 import type { Citation } from "../wire";
 import { Code } from "./Code";
 import { Formula } from "./Formula";
@@ -57,20 +56,22 @@ const COMPONENTS: Components = {
 
 interface Props {
   turn: Turn;
+  /** The citation that is being read beside the answer. */
+  read?: Citation | null;
   /** Open a source with these quotes marked. */
   onOpen: (index: number, citations?: Citation[]) => void;
 }
 
-export function Answer({ turn, onOpen }: Props) {
+export function Answer({ turn, read = null, onOpen }: Props) {
   const { answer, citations, sources } = turn;
   const running = isRunning(turn);
   const blocks = useMemo(() => splitBlocks(unifyDisplays(answer)), [answer]);
   // Read anew with each citation only: the markers of a long answer would otherwise all be drawn with every word.
   const surroundings = useMemo(
-    () => ({ answer, offsets: new Offsets(answer), citations, sources, running, onOpen }),
-    [citations, sources, running, onOpen],
+    () => ({ answer, offsets: new Offsets(answer), citations, sources, running, read, onOpen }),
+    [citations, sources, running, read, onOpen],
   );
-  const ranges = useMemo(() => findUnsupported(surroundings.offsets, citations), [surroundings, citations]);
+  const marks = useMemo(() => findMarks(surroundings.offsets, citations, read), [surroundings, citations, read]);
   return (
     <MarkerContext value={surroundings}>
       <div className="answer prose" data-testid="answer">
@@ -79,7 +80,7 @@ export function Answer({ turn, onOpen }: Props) {
             key={start}
             text={text}
             start={start}
-            unsupported={inBlock(ranges, start, text.length)}
+            marks={inBlock(marks, start, text.length)}
             growing={running && n === blocks.length - 1}
           />
         ))}
@@ -91,18 +92,18 @@ export function Answer({ turn, onOpen }: Props) {
 interface BlockProps {
   text: string;
   start: number;
-  /** Ranges in this block whose source does not support them, as JSON: comparable. */
-  unsupported: string;
+  /** What is marked in this block, as JSON: comparable. */
+  marks: string;
   growing: boolean;
 }
 
-const BlockView = memo(function BlockView({ text, start, unsupported, growing }: BlockProps) {
+const BlockView = memo(function BlockView({ text, start, marks, growing }: BlockProps) {
   const rehype = useMemo(
     (): NonNullable<Options["rehypePlugins"]> => [
       [rehypeSanitize, SCHEMA],
-      [rehypeUnsupported, JSON.parse(unsupported) as Range[]],
+      [rehypeMarks, JSON.parse(marks) as Mark[]],
     ],
-    [unsupported],
+    [marks],
   );
   return (
     <BlockContext value={{ start, growing }}>
@@ -117,19 +118,21 @@ const BlockView = memo(function BlockView({ text, start, unsupported, growing }:
   );
 });
 
-function findUnsupported(offsets: Offsets, citations: Citation[]): Range[] {
-  const supported = new Set(
-    citations.filter(({ verified }) => verified !== "unsupported").map(({ answer }) => `${answer.start}-${answer.end}`),
+/** Sentences that nothing supports, and the one whose quote is being read. */
+function findMarks(offsets: Offsets, citations: Citation[], read: Citation | null): Mark[] {
+  const place = ({ answer }: Citation) => `${answer.start}-${answer.end}`;
+  const range = ({ answer }: Citation) => ({ start: offsets.toUnits(answer.start), end: offsets.toUnits(answer.end) });
+  const supported = new Set(citations.filter(({ verified }) => verified !== "unsupported").map(place));
+  const doubted = citations.filter(
+    (citation) => citation.verified === "unsupported" && !supported.has(place(citation)),
   );
-  return citations
-    .filter(({ verified, answer }) => verified === "unsupported" && !supported.has(`${answer.start}-${answer.end}`))
-    .map(({ answer }) => ({ start: offsets.toUnits(answer.start), end: offsets.toUnits(answer.end) }))
-    .toSorted((a, b) => a.start - b.start);
+  const marks = doubted.map((citation): Mark => ({ ...range(citation), kind: "unsupported" }));
+  return read === null ? marks : [...marks, { ...range(read), kind: "read" }];
 }
 
-function inBlock(ranges: Range[], start: number, length: number): string {
-  const inside = ranges.filter((range) => range.start < start + length && range.end > start);
-  return JSON.stringify(inside.map((range) => ({ start: range.start - start, end: range.end - start })));
+function inBlock(marks: Mark[], start: number, length: number): string {
+  const inside = marks.filter((mark) => mark.start < start + length && mark.end > start);
+  return JSON.stringify(inside.map((mark) => ({ ...mark, start: mark.start - start, end: mark.end - start })));
 }
 
 /** Whether this stands in a link already: a picture that is a link, as a badge, is one link and not two. */

@@ -2,6 +2,7 @@
 import { useRef, type KeyboardEvent, type ReactNode } from "react";
 
 import { useFollowing } from "../hooks/following";
+import { readIn, type Reading } from "../state/reading";
 import type { Conversation } from "../state/thread";
 import { isRunning } from "../state/turn";
 import { explain, words } from "../words";
@@ -9,13 +10,15 @@ import { TurnView, type TurnActions } from "./Turn";
 
 interface Props {
   conversation: Conversation;
+  /** What is read beside it. */
+  reading: Reading | null;
   actions: TurnActions;
   onReopen: () => void;
   /** Shown before the first question. */
   welcome: ReactNode;
 }
 
-export function ConversationView({ conversation, actions, onReopen, welcome }: Props) {
+export function ConversationView({ conversation, reading, actions, onReopen, welcome }: Props) {
   const { turns, loading, error } = conversation;
   const content = useRef<HTMLDivElement>(null);
   const busy = turns.some(isRunning);
@@ -40,7 +43,14 @@ export function ConversationView({ conversation, actions, onReopen, welcome }: P
       )}
       {turns.length === 0 && !loading && error === null && welcome}
       {turns.map((turn) => (
-        <TurnView key={turn.runId} turn={turn} busy={busy} last={turn === last} actions={actions} />
+        <TurnView
+          key={turn.runId}
+          turn={turn}
+          busy={busy}
+          last={turn === last}
+          read={readIn(turn, reading)}
+          actions={actions}
+        />
       ))}
     </div>
   );

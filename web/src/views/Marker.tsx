@@ -1,5 +1,5 @@
 /** A marker in an answer: a button that opens its source and says how far the sentence is supported. */
-import { useContext } from "react";
+import { useContext, useEffect, useRef } from "react";
 
 import { citationAt, type Verdict } from "../text/citations";
 import { formatTitle } from "../text/format";
@@ -21,17 +21,33 @@ export function MarkerButton({ index, start }: Marker) {
   const surroundings = useContext(MarkerContext);
   const block = useContext(BlockContext);
   const peek = usePeek();
+  const button = useRef<HTMLButtonElement>(null);
   const source = surroundings?.sources.find((candidate) => candidate.index === index);
+  const citation =
+    surroundings === null
+      ? undefined
+      : citationAt(
+          surroundings.answer,
+          surroundings.offsets,
+          { index, start: block.start + start },
+          surroundings.citations,
+        );
+  const isRead = citation !== undefined && citation === surroundings?.read;
+  // Who walks through the citations in the panel sees where he is in the answer.
+  useEffect(() => {
+    if (isRead) button.current?.scrollIntoView({ block: "nearest" });
+  }, [isRead]);
   if (surroundings === null || source === undefined) return <>[{index}]</>;
 
-  const { answer, offsets, citations, running, onOpen } = surroundings;
-  const citation = citationAt(answer, offsets, { index, start: block.start + start }, citations);
+  const { running, onOpen } = surroundings;
   const verdict: Verdict = citation?.verified ?? (running ? "pending" : "unchecked");
   const card = { source, citation, verdict };
   return (
     <button
+      ref={button}
       type="button"
       className={`marker ${verdict}`}
+      aria-current={isRead || undefined}
       data-testid="marker"
       data-index={index}
       data-verdict={verdict}

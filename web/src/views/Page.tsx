@@ -183,6 +183,7 @@ export function Page() {
               <>
                 <ConversationView
                   conversation={conversation}
+                  reading={reading}
                   actions={turnActions}
                   onReopen={actions.reopen}
                   welcome={<Welcome library={library} onBringDocuments={onBringDocuments} />}

@@ -8,7 +8,12 @@ import { NODES, type NodeName } from "../wire";
 import { words } from "../words";
 import { Icon } from "./Icon";
 
-export function Steps({ turn }: { turn: Turn }) {
+interface Props {
+  turn: Turn;
+  onShowSources: (turn: Turn) => void;
+}
+
+export function Steps({ turn, onShowSources }: Props) {
   const running = isRunning(turn);
   const [stored, setStored] = useState<Step[]>([]);
   const steps = turn.steps.length > 0 ? turn.steps : stored;
@@ -35,7 +40,7 @@ export function Steps({ turn }: { turn: Turn }) {
       </summary>
       <ol>
         {shown.map((node) => (
-          <StepLine key={node} node={node} steps={steps} turn={turn} />
+          <StepLine key={node} node={node} steps={steps} turn={turn} onShowSources={onShowSources} />
         ))}
       </ol>
       {turn.reasoning !== "" && (
@@ -48,7 +53,7 @@ export function Steps({ turn }: { turn: Turn }) {
   );
 }
 
-function StepLine({ node, steps, turn }: { node: NodeName; steps: Step[]; turn: Turn }) {
+function StepLine({ node, steps, turn, onShowSources }: Props & { node: NodeName; steps: Step[] }) {
   const step = steps.find((candidate) => candidate.node === node);
   const state = stateOf(step, isRunning(turn));
   const facts = step === undefined ? [] : tellFacts(node, step.detail, turn.question);
@@ -65,7 +70,13 @@ function StepLine({ node, steps, turn }: { node: NodeName; steps: Step[]; turn: 
         <ul className="facts">
           {facts.map((fact) => (
             <li key={fact} dir="auto">
-              {fact}
+              {node === "retrieve" && turn.sources.length > 0 ? (
+                <button type="button" className="link" onClick={() => onShowSources(turn)}>
+                  {fact}
+                </button>
+              ) : (
+                fact
+              )}
             </li>
           ))}
         </ul>

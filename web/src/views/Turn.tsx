@@ -26,11 +26,13 @@ interface Props {
   /** This turn or another one is being answered. */
   busy: boolean;
   last: boolean;
+  /** The citation of this turn that is being read beside it. */
+  read: Citation | null;
   actions: TurnActions;
 }
 
 /** Drawn again only when something of this turn is new: a long conversation does not slow its last answer down. */
-export const TurnView = memo(function TurnView({ turn, busy, last, actions }: Props) {
+export const TurnView = memo(function TurnView({ turn, busy, last, read, actions }: Props) {
   const running = isRunning(turn);
   // While words come, typing and clicking go first; an end is told together with its last words.
   const deferred = useDeferredValue(turn);
@@ -49,8 +51,8 @@ export const TurnView = memo(function TurnView({ turn, busy, last, actions }: Pr
   return (
     <article className="turn" aria-busy={running} data-run={turn.runId}>
       <Question question={turn.question} onChange={canReplace ? (changed) => onAsk(changed, messageId) : null} />
-      <Steps turn={turn} />
-      {shown.answer !== "" && <Answer turn={shown} onOpen={openSource} />}
+      <Steps turn={turn} onShowSources={actions.onShowSources} />
+      {shown.answer !== "" && <Answer turn={shown} read={read} onOpen={openSource} />}
       <Ending turn={turn} busy={busy} {...actions} />
       {!running && <CitedSources turn={turn} onRead={onRead} />}
       {!running && turn.outcome?.kind === "done" && (

@@ -10,6 +10,8 @@ interface MarkerSurroundings {
   citations: Citation[];
   sources: Source[];
   running: boolean;
+  /** The citation that is being read beside the answer. */
+  read: Citation | null;
   onOpen: (index: number, citations?: Citation[]) => void;
 }
 
