@@ -100,8 +100,8 @@ def _pass_on(source: socket.socket, sink: socket.socket) -> None:
             end.shutdown(socket.SHUT_RDWR)
 
 
-def wait_until(page: Page, condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + WAIT_MS / 1000
+def wait_until(page: Page, condition: Callable[[], Any], wait_s: float = WAIT_MS / 1000) -> None:
+    end = time.monotonic() + wait_s
     while not condition():
         assert time.monotonic() < end, "the condition did not come true in time"
         page.wait_for_timeout(20)

@@ -16,6 +16,9 @@ pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 HARBOUR = b"# Harbour\n\nThe harbour light is switched on at 19:40 in March.\n"
 TIDES = b"# Tides\n\nThe spring tide reaches the third step of the quay.\n"
 
+INDEXING_S = 120
+"""Each file is taken in by a process of its own, which starts slowly on a busy machine."""
+
 Empty = Callable[[], AbstractContextManager[str]]
 
 DROP = """
@@ -62,14 +65,14 @@ def test_point_4_bring_documents(looked: Page, empty: Empty) -> None:
         page.get_by_test_id("bring-documents").click()
         assert page.url == f"{address}/documents"
         choose(page, ("harbour.md", HARBOUR), ("broken.pdf", b"%PDF-1.4 no"), ("empty.txt", b""))
-        wait_until(page, lambda: states(page) == ["done", "failed", "failed"])
+        wait_until(page, lambda: states(page) == ["done", "failed", "failed"], INDEXING_S)
         problems = page.get_by_test_id("upload").locator(".upload-problem")
         expect(problems).to_have_count(2)
         assert all(problems.all_inner_texts())
 
         page.get_by_test_id("into-collection").fill("tides 潮汐")
         page.evaluate(DROP, ["tides.md", TIDES.decode()])
-        wait_until(page, lambda: states(page)[3:] == ["done"])
+        wait_until(page, lambda: states(page)[3:] == ["done"], INDEXING_S)
         collections = page.get_by_test_id("collection")
         expect(collections).to_have_count(2)
         names = collections.evaluate_all("all => all.map(({ dataset }) => dataset.name)")
@@ -92,7 +95,7 @@ def test_point_4_bring_documents(looked: Page, empty: Empty) -> None:
         tides = page.locator("[data-testid=collection][data-name='tides 潮汐']")
         tides.get_by_test_id("delete-document").click()
         page.get_by_test_id("confirm").click()
-        expect(tides).to_have_count(0)
+        expect(tides).to_have_count(0, timeout=INDEXING_S * 1000)
         left = [item["source"] for item in httpx2.get(f"{address}/v1/documents").json()["items"]]
         assert left == ["harbour.md"]
         assert trouble.seen == []
@@ -133,7 +136,7 @@ def test_a_large_file_shows_how_much_of_it_was_sent(page: Page, extractive: str)
             seen.add(value)
         return states(page) in (["failed"], ["done"])
 
-    wait_until(page, ended)
+    wait_until(page, ended, INDEXING_S)
     assert states(page) == ["failed"]
     expect(page.get_by_test_id("upload").locator(".upload-problem")).to_contain_text("cannot be read")
 

@@ -105,12 +105,14 @@ export function useDocuments(onChanged: () => void): Documents {
     }
   }, []);
 
+  const refresh = useCallback(() => void load(null), [load]);
+
   useEffect(() => {
-    void load(null);
+    refresh();
     return tabs.listen((message) => {
-      if (message.type === "library") void load(null);
+      if (message.type === "library") refresh();
     });
-  }, [load]);
+  }, [refresh]);
 
   return {
     documents,
@@ -118,7 +120,7 @@ export function useDocuments(onChanged: () => void): Documents {
     failure,
     more: next !== null,
     loadMore: () => void load(next),
-    refresh: () => void load(null),
+    refresh,
     async remove(id) {
       await deleteDocument(id);
       setDocuments((before) => before.filter((document) => document.id !== id));

@@ -1,16 +1,17 @@
 /** Documents and collections: what there is, and how to bring more. */
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 
-import { DEFAULT_COLLECTION, useDocuments, type Library } from "../hooks/library";
+import { useDocuments, type Library } from "../hooks/library";
 import type { Uploads } from "../hooks/uploads";
-import { isOnItsWay, type Upload } from "../state/uploads";
 import { formatDay } from "../text/format";
 import type { Document } from "../wire";
 import { explain, words } from "../words";
+import { Bring } from "./Bring";
 import { IconButton } from "./Button";
-import { CopyButton } from "./CopyButton";
 import { Confirm } from "./Dialog";
+import { EmptyIndex } from "./EmptyIndex";
 import { Icon } from "./Icon";
+import { UploadList } from "./UploadList";
 
 interface Props {
   library: Library;
@@ -27,9 +28,7 @@ export function DocumentsView({ library, uploads, collection, onCollection, onBa
   const indexed = uploads.uploads.filter(({ state }) => state === "done").length;
   useEffect(() => {
     if (indexed > 0) refresh();
-    // `refresh` is another function with each render.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [indexed]);
+  }, [indexed, refresh]);
   const groups = useMemo(() => groupByCollection(documents.documents, search), [documents.documents, search]);
 
   return (
@@ -87,130 +86,6 @@ export function DocumentsView({ library, uploads, collection, onCollection, onBa
         </button>
       )}
     </div>
-  );
-}
-
-/** What to do where nothing is indexed. */
-export function EmptyIndex() {
-  return (
-    <section className="empty" data-testid="empty-index">
-      <h2>{words.emptyIndex}</h2>
-      <p>{words.emptyIndexMore}</p>
-      <p className="command" dir="ltr">
-        <code>{words.emptyIndexCommand}</code>
-        <CopyButton text={() => words.emptyIndexCommand} label={words.copy} />
-      </p>
-    </section>
-  );
-}
-
-interface BringProps {
-  library: Library;
-  uploads: Uploads;
-  collection: string;
-  onCollection: (name: string) => void;
-}
-
-function Bring({ library, uploads, collection, onCollection }: BringProps) {
-  const chooser = useRef<HTMLInputElement>(null);
-  return (
-    <section className="bring" aria-label={words.bringDocuments} data-testid="bring">
-      <Icon name="upload" />
-      <p className="bring-title">{words.drop}</p>
-      <p className="muted">{words.formats}</p>
-      <div className="bring-line">
-        <button type="button" className="primary" onClick={() => chooser.current?.click()}>
-          {words.chooseFiles}
-        </button>
-        <input
-          ref={chooser}
-          type="file"
-          multiple
-          hidden
-          aria-label={words.chooseFiles}
-          data-testid="files"
-          onChange={(event) => {
-            uploads.add([...(event.target.files ?? [])], collection.trim() || DEFAULT_COLLECTION);
-            event.target.value = "";
-          }}
-        />
-        <label className="into">
-          <span>{words.intoCollection}</span>
-          <input
-            list="collection-names"
-            data-testid="into-collection"
-            dir="auto"
-            maxLength={200}
-            value={collection}
-            onChange={(event) => onCollection(event.target.value)}
-          />
-        </label>
-        <datalist id="collection-names">
-          {(library.collections ?? []).map(({ name }) => (
-            <option key={name} value={name} />
-          ))}
-        </datalist>
-      </div>
-    </section>
-  );
-}
-
-function UploadList({ uploads }: { uploads: Uploads }) {
-  const clearable = uploads.uploads.some((upload) => !isOnItsWay(upload));
-  return (
-    <section className="uploads" aria-label={words.uploads} data-testid="uploads">
-      <header>
-        <h2>{words.uploads}</h2>
-        {clearable && (
-          <button type="button" className="action" onClick={uploads.clear}>
-            {words.clearUploads}
-          </button>
-        )}
-      </header>
-      <ul>
-        {uploads.uploads.map((upload) => (
-          <UploadLine key={upload.id} upload={upload} onRetry={() => uploads.retry(upload.id)} />
-        ))}
-      </ul>
-    </section>
-  );
-}
-
-const UPLOAD_ICONS = {
-  waiting: "circle",
-  sending: "spinner",
-  reading: "spinner",
-  done: "check",
-  failed: "warning",
-} as const;
-
-function UploadLine({ upload, onRetry }: { upload: Upload; onRetry: () => void }) {
-  const { name, state, sent, read, failure } = upload;
-  const problem = failure === null ? null : (words.fileProblems as Record<string, string>)[failure.code];
-  return (
-    <li className={`upload ${state}`} data-testid="upload" data-state={state}>
-      <Icon name={UPLOAD_ICONS[state]} />
-      <span className="upload-name" dir="auto">
-        {name}
-      </span>
-      <span className="upload-state" role="status">
-        {words.uploadStates[state]}
-        {read > 1 && ` · ${words.filesRead(read)}`}
-      </span>
-      {state === "sending" && <progress max={1} value={sent} aria-label={words.uploadOf(name)} />}
-      {state === "reading" && <progress aria-label={words.uploadOf(name)} />}
-      {failure !== null && (
-        <p className="upload-problem" role="alert" dir="auto">
-          {problem ?? explain(failure)}
-        </p>
-      )}
-      {failure !== null && problem === undefined && failure.code !== "document_unreadable" && (
-        <button type="button" className="action" onClick={onRetry}>
-          <Icon name="again" />
-          {words.retry}
-        </button>
-      )}
-    </li>
   );
 }
 

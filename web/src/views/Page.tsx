@@ -4,11 +4,12 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useConversation } from "../hooks/conversation";
 import { DEFAULT_COLLECTION, useLibrary } from "../hooks/library";
 import { useMedia } from "../hooks/media";
+import { useReading } from "../hooks/reading";
 import { useRoute, type Route } from "../hooks/route";
+import { useShortcuts } from "../hooks/shortcuts";
 import { useTheme } from "../hooks/theme";
 import { useThreads } from "../hooks/threads";
 import { useUploads } from "../hooks/uploads";
-import type { Reading } from "../state/reading";
 import { isRunning, type Turn } from "../state/turn";
 import { words } from "../words";
 import { Announcer } from "./Announcer";
@@ -32,16 +33,14 @@ export function Page() {
   const library = useLibrary();
   const [draft, setDraft] = useState("");
   const [collection, setCollection] = useState(DEFAULT_COLLECTION);
-  const [reading, setReading] = useState<Reading | null>(null);
   const [menu, setMenu] = useState(false);
   const [keys, setKeys] = useState(false);
   const box = useRef<HTMLTextAreaElement>(null);
-  const opener = useRef<Element | null>(null);
   const shown = useRef<string | null>(null);
   const wide = useMedia("(min-width: 60rem)");
 
   const list = useThreads((id) => {
-    if (id === shown.current) go({ page: "thread", threadId: null });
+    if (id === shown.current) go({ page: "thread", threadId: null }, true);
   });
   const [conversation, actions] = useConversation({
     threadId: route.page === "thread" ? route.threadId : undefined,
@@ -54,18 +53,15 @@ export function Page() {
   const running = turns.find(isRunning);
   const title = list.threads.find((thread) => thread.id === threadId)?.title ?? turns[0]?.question;
   const asking = route.page === "thread";
+  const [reading, onRead, closeReading] = useReading(asking ? threadId : undefined, wide);
   const readTurn = turns.find((turn) => turn.runId === reading?.runId);
 
   // The thread of a new question is known with its first event: the address becomes a link to it.
   useEffect(() => {
     shown.current = threadId;
-    if (threadId !== null && asking && route.threadId === null) go({ page: "thread", threadId }, turns.length > 1);
+    if (threadId !== null && asking && route.threadId === null) go({ page: "thread", threadId });
     // Only a thread that is new, and not a way to another one.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [threadId]);
-
-  // Another conversation, also by the browser's Back: its sources are others.
-  useEffect(() => setReading(null), [threadId, asking]);
 
   useEffect(() => {
     document.title = asking && title !== undefined ? `${title} · citestream` : "citestream";
@@ -85,23 +81,6 @@ export function Page() {
     // The box is there with the next frame where the page showed something else.
     requestAnimationFrame(() => box.current?.focus());
   }, [onGo, actions]);
-
-  const onRead = useCallback(
-    (next: Reading) => {
-      const from = document.activeElement;
-      // Walking on inside the panel keeps the way back to where it was opened.
-      if (from?.closest(".panel") == null) opener.current = from;
-      setReading(next);
-      // Where the source comes over the lower part of the conversation, what was clicked stays in sight above it.
-      if (!wide) from?.closest(".block, .cited, .actions")?.scrollIntoView({ block: "start" });
-    },
-    [wide],
-  );
-
-  const closeReading = useCallback(() => {
-    setReading(null);
-    if (opener.current instanceof HTMLElement) opener.current.focus({ preventScroll: true });
-  }, []);
 
   const showKeys = useCallback(() => setKeys(true), []);
 
@@ -134,7 +113,6 @@ export function Page() {
   useEffect(() => {
     if (asking && turns.length === 0 && wide) box.current?.focus();
     // When there is nothing else to do, and not when the window changes.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [asking, turns.length === 0]);
 
   useShortcuts({
@@ -220,27 +198,4 @@ export function Page() {
       </div>
     </QuoteCards>
   );
-}
-
-/** Keys that work wherever the focus is; letters and signs not where something is written. */
-function useShortcuts(shortcuts: Record<string, () => void>): void {
-  const latest = useRef(shortcuts);
-  useEffect(() => {
-    latest.current = shortcuts;
-  });
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      const act = latest.current[event.key];
-      const target = event.target instanceof HTMLElement ? event.target : null;
-      const writing = target?.closest("input, textarea, select, [contenteditable]") != null;
-      if (act === undefined || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-      // What is open over the page takes its keys itself.
-      if (document.querySelector("dialog[open], :popover-open") !== null) return;
-      if (writing && event.key !== "Escape") return;
-      event.preventDefault();
-      act();
-    };
-    window.addEventListener("keydown", onKey);
-    return () => window.removeEventListener("keydown", onKey);
-  }, []);
 }

@@ -1,18 +1,15 @@
 /** Beside the answer: all sources of a turn, or one of them with the quote marked where it stands. */
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useRef, type KeyboardEvent } from "react";
 
-import { getSource } from "../service/api";
-import { describeError } from "../service/stream";
-import { citationsOf, groupSources, orderCitations, placeOf, step, type Reading } from "../state/reading";
-import type { Failure } from "../state/thread";
+import { orderCitations, placeOf, step, type Reading } from "../state/reading";
 import type { Turn } from "../state/turn";
-import { formatPlace, formatScore, formatTitle } from "../text/format";
-import type { Citation, Source, SourceRecord } from "../wire";
-import { explain, words } from "../words";
+import { formatPlace, formatTitle } from "../text/format";
+import type { Citation, Source } from "../wire";
+import { words } from "../words";
 import { IconButton } from "./Button";
 import { Icon, VerdictIcon } from "./Icon";
-import { PageImage } from "./PageImage";
-import { Passage } from "./Passage";
+import { OneSource } from "./OneSource";
+import { SourceList } from "./SourceList";
 
 interface Props {
   turn: Turn;
@@ -99,125 +96,6 @@ export function SourcePanel({ turn, reading, onRead, onClose }: Props) {
   );
 }
 
-function SourceList({ turn, onRead }: { turn: Turn; onRead: (reading: Reading) => void }) {
-  const { cited, others } = groupSources(turn);
-  const groups = [
-    { name: words.cited, sources: cited },
-    { name: cited.length > 0 ? words.alsoFound : words.notCited, sources: others },
-  ];
-  const { runId } = turn;
-  return (
-    <div className="source-list" data-testid="source-list">
-      {groups
-        .filter(({ sources }) => sources.length > 0)
-        .map(({ name, sources }) => (
-          <section key={name} aria-label={name}>
-            <h3>{name}</h3>
-            <ul>
-              {sources.map((source) => (
-                <li key={source.id}>
-                  <SourceLine
-                    source={source}
-                    onOpen={() => onRead({ runId, index: source.index, citations: citationsOf(turn, source.index) })}
-                  />
-                </li>
-              ))}
-            </ul>
-          </section>
-        ))}
-    </div>
-  );
-}
-
-function SourceLine({ source, onOpen }: { source: Source; onOpen: () => void }) {
-  const { metadata, score, text } = source;
-  return (
-    <button type="button" className="source" data-testid="source" data-index={source.index} onClick={onOpen}>
-      <span className="source-index">{source.index}</span>
-      <span className="source-title" dir="auto">
-        {formatTitle(source)}
-      </span>
-      <span className="source-score" title={words.scoreMore}>
-        {words.score} {formatScore(score)}
-      </span>
-      <span className="source-place" dir="auto">
-        {formatPlace(source)}
-      </span>
-      {metadata.title !== "" && metadata.title !== metadata.source && (
-        <span className="source-file" dir="auto">
-          {metadata.source}
-        </span>
-      )}
-      <span className="source-text" dir="auto">
-        {text}
-      </span>
-    </button>
-  );
-}
-
-type View = "page" | "text";
-
-function OneSource({ source, citations }: { source: Source; citations: Citation[] }) {
-  const [loaded, again] = useSource(source.id);
-  const [view, setView] = useState<View>("page");
-  const [pageFailed, setPageFailed] = useState(false);
-  const span = useMemo(() => spanOf(citations), [citations]);
-
-  if (loaded === null) return <p className="muted panel-body">{words.loading}</p>;
-  if ("code" in loaded) {
-    return (
-      <div className="notice panel-body" role="alert">
-        <p>{explain(loaded)}</p>
-        {loaded.code !== "source_not_found" && (
-          <div className="notice-actions">
-            <button type="button" onClick={again}>
-              {words.retry}
-            </button>
-          </div>
-        )}
-      </div>
-    );
-  }
-  const paged = loaded.page != null && loaded.boxes != null && !pageFailed;
-  const doubted = citations.length === 1 && citations[0]?.verified === "unsupported";
-  return (
-    <div className="panel-body">
-      {!loaded.live && <p className="panel-note">{words.older}</p>}
-      {doubted && <p className="unsupported-note">{words.unsupportedMore}</p>}
-      {pageFailed && <p className="panel-note">{words.pageFailed}</p>}
-      {paged && (
-        <div className="views" role="group" aria-label={words.showAs}>
-          {(["page", "text"] as const).map((name) => (
-            <button
-              key={name}
-              type="button"
-              aria-pressed={view === name}
-              data-testid={`as-${name}`}
-              onClick={() => setView(name)}
-            >
-              {name === "page" ? words.asPage : words.asText}
-            </button>
-          ))}
-        </div>
-      )}
-      {paged && view === "page" ? (
-        <PageImage source={loaded} span={span} onFailed={() => setPageFailed(true)} />
-      ) : (
-        <Passage source={loaded} citations={citations} />
-      )}
-    </div>
-  );
-}
-
-/** From the first to the last character of some quotes; null without any. */
-function spanOf(citations: Citation[]): { start: number; end: number } | null {
-  if (citations.length === 0) return null;
-  return {
-    start: Math.min(...citations.map(({ span }) => span.start)),
-    end: Math.max(...citations.map(({ span }) => span.end)),
-  };
-}
-
 /** Which source this is, and how a single quote of it was verified; in sight while its text is scrolled. */
 function Title({ source, citations }: { source: Source; citations: Citation[] }) {
   const { metadata } = source;
@@ -259,20 +137,4 @@ function Origin({ address }: { address: string }) {
       </a>
     </p>
   );
-}
-
-function useSource(id: string): [SourceRecord | Failure | null, () => void] {
-  const [loaded, setLoaded] = useState<SourceRecord | Failure | null>(null);
-  const [tries, setTries] = useState(0);
-  useEffect(() => {
-    const leaving = new AbortController();
-    setLoaded(null);
-    getSource(id, leaving.signal)
-      .then(setLoaded)
-      .catch((error: unknown) => {
-        if (!leaving.signal.aborted) setLoaded(describeError(error));
-      });
-    return () => leaving.abort();
-  }, [id, tries]);
-  return [loaded, () => setTries((before) => before + 1)];
 }

@@ -1,7 +1,7 @@
 /** Before the first question: what this is, and what there is to ask about. */
 import type { Library } from "../hooks/library";
 import { explain, words } from "../words";
-import { EmptyIndex } from "./Documents";
+import { EmptyIndex } from "./EmptyIndex";
 
 interface Props {
   library: Library;
