@@ -21,6 +21,8 @@ export default defineConfig({
     // Files, not data URLs: one rule for what the server has to serve.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // What the packages inside ask of whoever passes them on.
+    license: { fileName: "licences.md" },
   },
   // `npm run dev` shows the page with live reload; the service answers from where `citestream serve` listens.
   server: { proxy: { "/v1": "http://127.0.0.1:8000" } },

@@ -247,3 +247,28 @@ def test_what_a_reasoning_model_thinks_stands_beside_the_steps(page: Page, serve
         turn.get_by_test_id("steps").locator("summary").first.click()
         turn.locator(".thoughts summary").click()
         expect(turn.locator(".thoughts p")).to_have_text("Let me see.")
+
+
+def test_a_question_that_is_too_long_says_so_and_is_kept(page: Page, extractive: str) -> None:
+    page.goto(f"{extractive}/")
+    box = page.get_by_test_id("question")
+    box.fill("?" * 8001)
+    expect(page.locator(".ask").get_by_role("alert")).to_contain_text("8,000 characters at most")
+    expect(page.get_by_test_id("send")).to_be_disabled()
+    box.press("Enter")
+    assert len(box.input_value()) == 8001
+    box.fill("  \n ")
+    expect(page.get_by_test_id("send")).to_be_disabled()
+
+
+def test_a_word_that_is_being_composed_is_not_sent(page: Page, extractive: str) -> None:
+    """Enter ends a word of an input method, as Chinese is written with one."""
+    page.goto(f"{extractive}/")
+    box = page.get_by_test_id("question")
+    box.fill("猫每天睡多久？")
+    box.evaluate(
+        "box => box.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', isComposing: true, bubbles: true }))"
+    )
+    page.wait_for_timeout(300)
+    expect(page.locator("article.turn")).to_have_count(0)
+    assert box.input_value() == "猫每天睡多久？"

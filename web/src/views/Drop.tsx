@@ -1,6 +1,7 @@
-/** Files may be dropped anywhere on the page. */
+/** Files and folders may be dropped anywhere on the page. */
 import { useEffect, useState } from "react";
 
+import { readDropped } from "../service/dropped";
 import { words } from "../words";
 import { Icon } from "./Icon";
 
@@ -29,9 +30,14 @@ export function Drop({ onFiles }: { onFiles: (files: File[]) => void }) {
       event.preventDefault();
       depth = 0;
       setOver(false);
-      // Folders come as files without a content: they have no type and are refused below by their size.
-      const files = [...(event.dataTransfer?.files ?? [])];
-      if (files.length > 0) onFiles(files);
+      if (event.dataTransfer === null) return;
+      readDropped(event.dataTransfer).then(
+        (files) => {
+          if (files.length > 0) onFiles(files);
+        },
+        // What cannot be read, as a file that is gone by now, is not brought.
+        () => undefined,
+      );
     };
     window.addEventListener("dragenter", enter);
     window.addEventListener("dragleave", leave);

@@ -181,7 +181,7 @@ export const en = {
     "Bring documents: drop files here, or index a folder from the command line of the machine that serves this page.",
   emptyIndexCommand: "citestream ingest ~/my-documents",
   bringDocuments: "Bring documents",
-  drop: "Drop files here",
+  drop: "Drop files or folders here",
   dropNow: "Let go to add them",
   chooseFiles: "Choose files",
   formats:

@@ -164,7 +164,7 @@ export const zh: Words = {
   emptyIndexMore: "请先添加文档：把文件拖到这里，或在提供本页面的机器上用命令行索引一个文件夹。",
   emptyIndexCommand: "citestream ingest ~/my-documents",
   bringDocuments: "添加文档",
-  drop: "把文件拖到这里",
+  drop: "把文件或文件夹拖到这里",
   dropNow: "松开即可添加",
   chooseFiles: "选择文件",
   formats:
