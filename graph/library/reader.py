@@ -1,11 +1,11 @@
 """Reading the library: collections, documents, live chunks, and the text around a source."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Engine, Row, func, select
+from sqlalchemy import BindParameter, Column, ColumnElement, Engine, Integer, Row, Select, bindparam, func, select
 
 from graph.errors import CollectionNotFound, DocumentNotFound, SourceNotFound
 from graph.library.records import (
@@ -30,6 +30,46 @@ SECTION_CHARS = 3000
 """Characters before and after a passage that it may be widened into."""
 SQL_BATCH = 500
 """Ids in one statement, below SQLite's smallest limit for variables."""
+
+# Statements of every search are made once: to make one takes longer than to run it.
+
+
+def _near() -> Select[Any]:
+    """`start` and `end` of the chunks of a section, near a slice that begins where a chunk does."""
+    version: BindParameter[str] = bindparam("version")
+    start, end = bindparam("start", type_=Integer), bindparam("end", type_=Integer)
+    here = select(chunks.c.heading, chunks.c.page).where(chunks.c.version_id == version, chunks.c.start == start)
+    place = here.limit(1).subquery()
+    near = select(chunks.c.start, chunks.c.end).where(
+        chunks.c.version_id == version,
+        chunks.c.end > start - SECTION_CHARS,
+        chunks.c.start < end + SECTION_CHARS,
+        chunks.c.heading == place.c.heading,
+        chunks.c.page.is_not_distinct_from(place.c.page),
+    )
+    return near.order_by(chunks.c.start)
+
+
+def _stretches() -> Select[Any]:
+    """Each version's text from the first to the last of the chunks `ids`: SQLite reads a long text for each slice."""
+    stretches = (
+        select(chunks.c.version_id, func.min(chunks.c.start).label("first"), func.max(chunks.c.end).label("last"))
+        .where(chunks.c.id.in_(bindparam("ids", expanding=True)))
+        .group_by(chunks.c.version_id)
+        .subquery()
+    )
+    text = func.substr(versions.c.text, stretches.c.first + 1, stretches.c.last - stretches.c.first).label("text")
+    found = select(stretches.c.version_id, stretches.c.first, text)
+    return found.join(versions, versions.c.id == stretches.c.version_id)
+
+
+_NEAR = _near()
+_STRETCHES = _stretches()
+_SLICE = select(
+    func.substr(versions.c.text, bindparam("start", type_=Integer) + 1, bindparam("length")).label("text"),
+    versions.c.document_id,
+    versions.c.state,
+).where(versions.c.id == bindparam("version"))
 
 
 class Library:
@@ -218,8 +258,8 @@ class Library:
         with self._engine.connect() as connection:
             for batch in batches(list(ids)):
                 rows = connection.execute(query.where(chunks.c.id.in_(batch))).all()
-                texts = _stretches_query([row.id for row in rows])
-                stretches = {row.version_id: row for row in connection.execute(texts)}
+                ids_found = {"ids": [row.id for row in rows]}
+                stretches = {row.version_id: row for row in connection.execute(_STRETCHES, ids_found)}
                 for row in rows:
                     # Another process may have removed a version since the statement before, or erased its text.
                     if (stretch := stretches.get(row.version_id)) is not None:
@@ -234,7 +274,7 @@ class Library:
         with self._engine.connect() as connection:
             for source_id in source_ids:
                 version, start, end = parse_source_id(source_id)
-                row = connection.execute(_slice_query(version, start, end)).one_or_none()
+                row = connection.execute(_SLICE, _slice(version, start, end)).one_or_none()
                 if row is not None and len(row.text) == end - start:
                     texts[source_id] = row.text
         return texts
@@ -245,22 +285,11 @@ class Library:
         with self._engine.connect() as connection:
             for source_id in source_ids:
                 version, start, end = parse_source_id(source_id)
-                here = select(chunks.c.heading, chunks.c.page).where(
-                    chunks.c.version_id == version, chunks.c.start == start
-                )
-                place = here.limit(1).subquery()
-                near = select(chunks.c.start, chunks.c.end).where(
-                    chunks.c.version_id == version,
-                    chunks.c.end > start - SECTION_CHARS,
-                    chunks.c.start < end + SECTION_CHARS,
-                    chunks.c.heading == place.c.heading,
-                    chunks.c.page.is_not_distinct_from(place.c.page),
-                )
-                rows = connection.execute(near.order_by(chunks.c.start)).all()
+                rows = connection.execute(_NEAR, {"version": version, "start": start, "end": end}).all()
                 if not rows:
                     continue
                 first, last = rows[0].start, max(row.end for row in rows)
-                text = connection.execute(_slice_query(version, first, last)).one_or_none()
+                text = connection.execute(_SLICE, _slice(version, first, last)).one_or_none()
                 if text is not None:
                     found[source_id] = Section(first, text.text, [(row.start, row.end) for row in rows])
         return found
@@ -270,7 +299,7 @@ class Library:
         version, start, end = parse_source_id(source_id)
         window = max(0, start - NEIGHBOUR_CHARS)
         with self._engine.connect() as connection:
-            row = connection.execute(_slice_query(version, window, end + NEIGHBOUR_CHARS)).one_or_none()
+            row = connection.execute(_SLICE, _slice(version, window, end + NEIGHBOUR_CHARS)).one_or_none()
             if row is None or len(row.text) < end - window:
                 raise SourceNotFound(f"there is no source {source_id!r}: it was removed, or never existed.")
             document = _document(
@@ -407,19 +436,6 @@ def _document(row: Row[Any]) -> Document:
     )
 
 
-def _stretches_query(chunk_ids: Sequence[str]) -> Any:
-    """Each version's text from the first to the last of the chunks: SQLite reads a long text anew for each slice."""
-    stretches = (
-        select(chunks.c.version_id, func.min(chunks.c.start).label("first"), func.max(chunks.c.end).label("last"))
-        .where(chunks.c.id.in_(chunk_ids))
-        .group_by(chunks.c.version_id)
-        .subquery()
-    )
-    text = func.substr(versions.c.text, stretches.c.first + 1, stretches.c.last - stretches.c.first).label("text")
-    found = select(stretches.c.version_id, stretches.c.first, text)
-    return found.join(versions, versions.c.id == stretches.c.version_id)
-
-
 def _live_chunk(row: Row[Any], text: str) -> LiveChunk:
     return LiveChunk(
         id=row.id,
@@ -436,6 +452,5 @@ def _live_chunk(row: Row[Any], text: str) -> LiveChunk:
     )
 
 
-def _slice_query(version: str, start: int, end: int) -> Any:
-    text = func.substr(versions.c.text, start + 1, end - start).label("text")
-    return select(text, versions.c.document_id, versions.c.state).where(versions.c.id == version)
+def _slice(version: str, start: int, end: int) -> dict[str, Any]:
+    return {"version": version, "start": start, "length": end - start}
