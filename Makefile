@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 SETUP := $(VENV)/.setup
 SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/*.mjs web/src/* web/src/*/*) hatch_build.py
 
-.PHONY: setup run test journeys acceptance eval check format lint types imports lock docs studio clean
+.PHONY: setup run test journeys acceptance eval bench check format lint types imports lock docs studio clean
 
 setup: $(SETUP)
 
@@ -48,6 +48,11 @@ EVAL ?= ../shared/eval
 EVAL_SETS ?= xquad_en xquad_zh squad2 cmrc drcd canard mtrag_clapnq mtrag_cloud mtrag_fiqa
 eval: setup
 	$(BIN)/citestream eval $(EVAL_SETS:%=$(EVAL)/open/%.jsonl) --texts $(EVAL)/corpora --top-k 10 --out build/eval.json
+
+# Streaming: the service against a raw relay and a plain LangGraph service, on two idle cores, in half an hour; the first
+# time it also indexes 10,000 chunks. LLAMAINDEX names a Python of its own environment (bench/streaming/llamaindex_.py).
+bench: setup
+	$(BIN)/python -m bench.streaming $(if $(LLAMAINDEX),--llamaindex $(LLAMAINDEX)) $(BENCH_ARGUMENTS)
 
 format: setup
 	$(BIN)/ruff format .

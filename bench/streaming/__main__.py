@@ -1,0 +1,229 @@
+"""Measure streaming: the service, a raw relay and what a tutorial builds, in one interleaved run.
+
+Usage: python -m bench.streaming [--rounds N] [--chunks N] [--levels …] [--llamaindex PYTHON] [--quick]
+
+Servers have one core, the model's server and the load generator another one (Linux). Prints each result, keeps it as a
+line of JSON in `bench/streaming/results.jsonl`, and writes the table and the plots of docs/performance.md.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.streaming.corpus import make_corpus
+from bench.streaming.report import write_report
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+BUILD = ROOT / "build" / "bench"
+RESULTS = HERE / "results.jsonl"
+START_S = 120
+FRESH = "open400"
+"""The level whose memory is measured."""
+NEEDED = {"message", "source", "status", "done"}
+"""Events that each run of citestream must have shown; one with whole sentences `citation` as well."""
+
+LEVELS: Mapping[str, tuple[dict[str, Any], list[str]]] = {
+    "one": ({"tokens": 1, "pause_s": 0}, ["--at-once", "1", "--total", "40"]),
+    "fixed": ({"tokens": 1, "pause_s": 0}, ["--at-once", "5", "--total", "100"]),
+    "full20": ({"tokens": 200, "pause_s": 0}, ["--at-once", "20", "--total", "100"]),
+    "paced10": ({"tokens": 400, "pause_s": 0.02}, ["--at-once", "10", "--total", "10", "--ramp-s", "0.2"]),
+    "paced100": ({"tokens": 400, "pause_s": 0.02}, ["--at-once", "100", "--total", "100", "--ramp-s", "4"]),
+    "paced400": ({"tokens": 200, "pause_s": 0.02}, ["--at-once", "400", "--total", "400", "--ramp-s", "8"]),
+    "leave400": (
+        {"tokens": 400, "pause_s": 0.1},
+        ["--at-once", "400", "--total", "400", "--ramp-s", "10", "--close-after", "100"],
+    ),
+    "open400": ({"tokens": 60, "pause_s": 0.5}, ["--at-once", "400", "--total", "400", "--ramp-s", "12"]),
+}
+"""What is asked of the model's server, and of the load generator."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server to measure."""
+
+    command: Sequence[str]
+    path: str = "/ask"
+    body: str = '{"question": "QUESTION", "session": "SESSION"}'
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def targets(llamaindex: str | None, upstream: int) -> dict[str, Target]:
+    """The servers by name; each gets its port and a copy of the data."""
+    model = {"OPENAI_BASE_URL": f"http://127.0.0.1:{upstream}/v1", "OPENAI_API_KEY": "none"}
+    service = {
+        **model,
+        "CITESTREAM_MODEL": "openai:bench",
+        "CITESTREAM_TOP_K": "3",
+        "CITESTREAM_MAX_RUNS": "1000",
+        "CITESTREAM_DISCONNECT_GRACE_S": "0",
+        "CITESTREAM_LOG_LEVEL": "warning",
+    }
+    ours = [sys.executable, "-m", "citestream", "serve", "--port", "PORT"]
+    chat = {"path": "/v1/chat/stream", "body": '{"question": "QUESTION"}'}
+    found = {
+        "raw relay": Target(_uvicorn(sys.executable, "bench.streaming.relay"), env=model),
+        "plain LangGraph": Target(_uvicorn(sys.executable, "bench.streaming.plain"), env=model),
+        "citestream": Target(ours, env=service, **chat),
+        "citestream, library client": Target(ours, env={**service, "CITESTREAM_OPENAI_CLIENT": "library"}, **chat),
+    }
+    if llamaindex is not None:
+        found["LlamaIndex"] = Target(_uvicorn(llamaindex, "llamaindex_"), env=model)
+    return found
+
+
+def _uvicorn(python: str, module: str) -> list[str]:
+    return [python, "-m", "uvicorn", f"{module}:app", "--port", "PORT", "--no-access-log", "--log-level", "warning"]
+
+
+@contextmanager
+def running(
+    command: Sequence[str], port: int, core: int, log: Path, env: Mapping[str, str], cwd: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process on a core of its own, from its first answer until the block ends."""
+    with log.open("ab") as out:
+        started = subprocess.Popen(
+            ["taskset", "-c", str(core), *command], stdout=out, stderr=out, cwd=cwd, env={**os.environ, **env}
+        )
+    try:
+        end = time.monotonic() + START_S
+        while not _answers(port):
+            if started.poll() is not None or time.monotonic() > end:
+                raise SystemExit(f"{command[-1]} did not start; see {log}")
+            time.sleep(0.1)
+        yield started
+    finally:
+        started.terminate()
+        try:
+            started.wait(15)
+        except subprocess.TimeoutExpired:
+            started.kill()
+
+
+def _answers(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/stats", timeout=2)
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Bench:
+    """A run: the model's server, and what is measured one after the other."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._cores = arguments.cores
+        self._upstream = free_port()
+        self._data = make_corpus(BUILD, arguments.chunks)
+        self._targets = targets(arguments.llamaindex, self._upstream)
+
+    def run(self, levels: Sequence[str], rounds: int) -> Iterator[dict[str, Any]]:
+        """Results: each round measures each level with each server; memory in a fresh process."""
+        upstream = [sys.executable, "-m", "bench.streaming.upstream", str(self._upstream)]
+        with running(upstream, self._upstream, self._cores[1], BUILD / "upstream.log", {}, ROOT):
+            for number in range(rounds):
+                with ExitStack() as stack:
+                    started = {
+                        name: stack.enter_context(self._started(name, target)) for name, target in self._targets.items()
+                    }
+                    for level in levels:
+                        for name, (port, pid) in started.items():
+                            if level != FRESH:
+                                yield self._measure(number, level, name, port, pid)
+                if FRESH in levels:
+                    for name, target in self._targets.items():
+                        with self._started(name, target) as (port, pid):
+                            yield self._measure(number, FRESH, name, port, pid)
+
+    @contextmanager
+    def _started(self, name: str, target: Target) -> Iterator[tuple[int, int]]:
+        """A fresh process, warmed: its port and pid."""
+        port, data = free_port(), BUILD / "copies" / name
+        shutil.rmtree(data, ignore_errors=True)
+        shutil.copytree(self._data, data)
+        env = {
+            **target.env,
+            "CITESTREAM_DATA_DIR": str(data),
+            "BENCH_CHROMA": str(data / "chroma"),
+            "BENCH_CHUNKS": str(data / "chunks.npz"),
+            "BENCH_CHATS": str(data / "chats.db"),
+            "BENCH_MINILM": str(ROOT / "graph" / "retrieval" / "minilm"),
+            "ANONYMIZED_TELEMETRY": "False",
+            "LANGSMITH_TRACING": "false",
+        }
+        command = [part.replace("PORT", str(port)) for part in target.command]
+        cwd = HERE if "llamaindex_:app" in command else ROOT
+        log = BUILD / f"{name.replace(' ', '-').replace(',', '')}.log"
+        with running(command, port, self._cores[0], log, env, cwd) as process:
+            self._load(target, ["--at-once", "3", "--total", "9"], {"tokens": 20, "pause_s": 0}, port, process.pid)
+            yield port, process.pid
+
+    def _measure(self, number: int, level: str, name: str, port: int, pid: int) -> dict[str, Any]:
+        target, (pace, load) = self._targets[name], LEVELS[level]
+        found = self._load(target, load, pace, port, pid)
+        needed = NEEDED | ({"citation"} if pace["tokens"] > 1 else set())
+        if target.path.startswith("/v1") and "left" not in found and not found["events"].keys() >= needed:
+            raise SystemExit(f"{level}: {name} did not do all that it says it does: {found}")
+        return {"round": number, "level": level, "target": name, **found}
+
+    def _load(
+        self, target: Target, load: Sequence[str], pace: Mapping[str, Any], port: int, pid: int
+    ) -> dict[str, Any]:
+        address = f"http://127.0.0.1:{self._upstream}"
+        urllib.request.urlopen(f"{address}/pace", data=json.dumps(pace).encode()).read()
+        generator = [sys.executable, "-m", "bench.streaming.load", str(port), target.path, target.body, str(pid)]
+        command = ["taskset", "-c", str(self._cores[1]), *generator, f"{address}/stats", *load]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+
+def main() -> None:
+    """Measure, keep, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--chunks", type=int, default=10_000)
+    parser.add_argument("--levels", nargs="+", choices=LEVELS, default=list(LEVELS))
+    parser.add_argument("--llamaindex", help="a Python that has what bench/streaming/llamaindex_.py needs")
+    parser.add_argument("--cores", type=int, nargs=2, default=(0, 1), help="of the servers; of model and load")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the lines of JSON, replaced")
+    arguments = parser.parse_args()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    with arguments.results.open("w", encoding="utf-8") as lines:
+        for result in Bench(arguments).run(arguments.levels, arguments.rounds):
+            about = {"commit": head.stdout.strip(), "chunks": arguments.chunks, "load_average": os.getloadavg()[0]}
+            line = json.dumps({**result, **about})
+            print(line, file=lines, flush=True)
+            print(line, flush=True)
+    if arguments.results == RESULTS:
+        write_report(RESULTS, ROOT / "docs", minutes=round((time.monotonic() - began) / 60))
+
+
+if __name__ == "__main__":
+    main()
