@@ -1,7 +1,10 @@
 """The database of the conversations: its tables, opening it, and bringing its schema up to date."""
 
-from collections.abc import AsyncGenerator, Callable
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -49,6 +52,10 @@ SQLITE_THREADS = 4
 """Transactions in SQLite at a time; one of them may write."""
 WRITE_PATIENCE_S = 5.0
 """How long a write waits for those of its process before it; then for other processes (BUSY_TIMEOUT_MS)."""
+WRITES_AT_ONCE = 50
+"""Writes in one commit at most."""
+WRITES = "citestream_writes"
+"""Execution option of a connection that is going to write."""
 MIGRATION_LOCK = 0x63697465
 """PostgreSQL's advisory lock while a process migrates: "cite" in ASCII."""
 
@@ -139,15 +146,28 @@ class Database(Protocol):
         """Close all connections."""
 
 
+@dataclass(eq=False)
+class _Write:
+    work: Work[Any]
+    done: "asyncio.Future[Any]"
+    taken: bool = False
+
+
 class SqliteDatabase:
-    """A file. A transaction is one visit to a thread; over aiosqlite it would be one for each call of the driver."""
+    """A file. A transaction is one visit to a thread; over aiosqlite it would be one for each call of the driver.
+
+    SQLite lets one write at a time, and makes others poll. Here they queue, and all that wait are one visit and one
+    commit: where searches keep the interpreter busy, a visit can take longer than its work.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.engine = create_engine(f"sqlite:///{path}", pool_size=SQLITE_THREADS)
         event.listen(self.engine, "connect", _set_pragmas)
+        event.listen(self.engine, "begin", _begin)
         self._threads = anyio.CapacityLimiter(SQLITE_THREADS)
-        self._writer = anyio.Lock()
+        self._waiting: deque[_Write] = deque()
+        self._writer: asyncio.Task[None] | None = None
 
     async def read(self, work: Work[T]) -> T:
         """Run a transaction that writes nothing."""
@@ -159,25 +179,72 @@ class SqliteDatabase:
         return await anyio.to_thread.run_sync(run, limiter=self._threads)
 
     async def write(self, work: Work[T]) -> T:
-        """Run a transaction and commit it. SQLite lets one write at a time, and makes others poll: here they queue.
+        """Run a transaction and commit it, unless it raises; then it has done nothing.
 
         Raises TimeoutError when those before it take WRITE_PATIENCE_S.
         """
-
-        def run() -> T:
-            with self.engine.begin() as connection:
-                return work(connection)
-
-        with anyio.fail_after(WRITE_PATIENCE_S):
-            await self._writer.acquire()
+        write = _Write(work, asyncio.get_running_loop().create_future())
+        self._waiting.append(write)
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_all(), name="writer of the database")
         try:
-            return await anyio.to_thread.run_sync(run, limiter=self._threads)
+            await asyncio.wait({write.done}, timeout=WRITE_PATIENCE_S)
         finally:
-            self._writer.release()
+            if not write.taken:
+                write.done.cancel()
+        if not write.taken:
+            raise TimeoutError
+        result: T = await write.done
+        return result
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, once what waits is written."""
+        if self._writer is not None:
+            await asyncio.wait({self._writer})
         await anyio.to_thread.run_sync(self.engine.dispose)
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                batch = [write for write in self._waiting if not write.done.cancelled()][:WRITES_AT_ONCE]
+                self._waiting = deque(write for write in self._waiting if write not in batch)
+                for write in batch:
+                    write.taken = True
+                if batch:
+                    await self._write(batch)
+        finally:
+            self._writer = None
+
+    async def _write(self, batch: Sequence[_Write]) -> None:
+        """Write and say what became of each."""
+        outcomes: Sequence[tuple[Any, Exception | None]]
+        try:
+            outcomes = await anyio.to_thread.run_sync(self._run, [write.work for write in batch], limiter=self._threads)
+        except Exception as exc:  # noqa: BLE001  # handed on to each of those who wait
+            outcomes = [(None, exc)] * len(batch)
+        for write, (result, error) in zip(batch, outcomes, strict=True):
+            if write.done.done():
+                continue  # nobody waits any more
+            if error is None:
+                write.done.set_result(result)
+            else:
+                write.done.set_exception(error)
+
+    def _run(self, works: Sequence[Work[Any]]) -> list[tuple[Any, Exception | None]]:
+        writing = self.engine.connect().execution_options(**{WRITES: True})
+        with writing as connection, connection.begin():
+            if len(works) == 1:
+                return [(works[0](connection), None)]
+            return [_attempt(work, connection) for work in works]
+
+
+def _attempt(work: Work[Any], connection: Connection) -> tuple[Any, Exception | None]:
+    """What a part of a transaction gave, or why it came to nothing; the other parts go on."""
+    try:
+        with connection.begin_nested():
+            return work(connection), None
+    except Exception as exc:  # noqa: BLE001  # handed on to whoever waits for it
+        return None, exc
 
 
 class PostgresDatabase:
@@ -277,7 +344,13 @@ def migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def _begin(connection: Connection) -> None:
+    """Begin a transaction: the driver would not before a savepoint. A write takes its lock at once, so it can wait."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")
+
+
 def _set_pragmas(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # _begin does it
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")

@@ -2,17 +2,19 @@
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, event, insert, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
 from graph.errors import SettingsError
 from graph.settings import Settings
-from server.database import FILE_NAME, metadata, open_database
+from server.database import FILE_NAME, SqliteDatabase, Work, metadata, open_database, threads
 from server.errors import DatabaseNewer
 
 
@@ -82,11 +84,11 @@ async def test_a_first_version_s_conversations_are_kept(tmp_path: Path) -> None:
     engine.dispose()
 
     async with open_database(Settings(data_dir=tmp_path)) as opened:
-        threads = Threads(opened)
-        failed = await threads.fail_orphans({"code": "server_restart", "message": "gone", "retryable": True})
+        store = Threads(opened)
+        failed = await store.fail_orphans({"code": "server_restart", "message": "gone", "retryable": True})
         assert failed == ["run-2"]
-        assert (await threads.history("t")).turns == ((1, "Q?", "They sleep."),)
-        assert await threads.give_feedback("m1", {"score": 1, "comment": None})
+        assert (await store.history("t")).turns == ((1, "Q?", "They sleep."),)
+        assert await store.give_feedback("m1", {"score": 1, "comment": None})
 
 
 async def test_connections_wait_for_locks_and_keep_foreign_keys(tmp_path: Path) -> None:
@@ -133,3 +135,51 @@ def test_the_sqlite_file_can_be_read_by_others(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "100% new" / FILE_NAME) as connection:
         assert connection.execute("select count(*) from threads").fetchone() == (0,)
     connection.close()
+
+
+async def test_writes_that_wait_share_a_commit_and_one_that_fails_takes_no_other_with_it(
+    conversations: Settings,
+) -> None:
+    made: list[str] = []
+
+    def adding(name: str, *, fails: bool = False) -> Work[str]:
+        def work(connection: Connection) -> str:
+            row = {"id": name, "title": name, "created_at": "2026", "updated_at": "2026"}
+            connection.execute(insert(threads).values(**row))
+            if fails:
+                raise LookupError(name)
+            return name
+
+        return work
+
+    async with open_database(conversations) as database:
+        if isinstance(database, SqliteDatabase):
+            event.listen(database.engine, "commit", lambda _connection: made.append("commit"))
+        works = [adding(str(n), fails=n % 3 == 1) for n in range(20)]
+        outcomes = await asyncio.gather(*map(database.write, works), return_exceptions=True)
+        kept = await database.read(lambda connection: set(connection.execute(select(threads.c.id)).scalars()))
+        with pytest.raises(IntegrityError):
+            await database.write(adding("0"))
+    assert kept == {str(n) for n in range(20) if n % 3 != 1}
+    assert [isinstance(outcome, LookupError) for outcome in outcomes] == [n % 3 == 1 for n in range(20)]
+    assert len(made) <= 2
+
+
+async def test_a_write_whose_caller_has_gone_is_not_begun(tmp_path: Path) -> None:
+    begun: list[int] = []
+    begins, goes_on = threading.Event(), threading.Event()
+
+    def first(_: Connection) -> None:
+        begins.set()
+        goes_on.wait(10)
+
+    async with open_database(Settings(data_dir=tmp_path)) as database:
+        slow = asyncio.create_task(database.write(first))
+        await asyncio.to_thread(begins.wait, 10)
+        writing = [asyncio.create_task(database.write(lambda _, n=n: begun.append(n))) for n in range(3)]  # type: ignore[misc]
+        await asyncio.sleep(0)
+        writing[1].cancel()
+        await asyncio.sleep(0)
+        goes_on.set()
+        await asyncio.wait([slow, *writing])
+    assert begun == [0, 2]
