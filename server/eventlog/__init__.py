@@ -21,7 +21,7 @@ MAX_BATCH_BYTES = 256 * 1024
 """How much `read` returns at once; a single event may be larger."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One event of a run: `number` counts 1, 2, 3 …, `data` is its payload as one line of JSON."""
 
