@@ -40,8 +40,8 @@ LEVELS: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     "fixed": ({"tokens": 1, "pause_s": 0}, ["--at-once", "5", "--total", "100"]),
     "full20": ({"tokens": 200, "pause_s": 0}, ["--at-once", "20", "--total", "100"]),
     "paced10": ({"tokens": 400, "pause_s": 0.02}, ["--at-once", "10", "--total", "10", "--ramp-s", "0.2"]),
-    "paced100": ({"tokens": 400, "pause_s": 0.02}, ["--at-once", "100", "--total", "100", "--ramp-s", "4"]),
-    "paced400": ({"tokens": 200, "pause_s": 0.02}, ["--at-once", "400", "--total", "400", "--ramp-s", "8"]),
+    "paced100": ({"tokens": 200, "pause_s": 0.02}, ["--at-once", "100", "--total", "100", "--ramp-s", "2"]),
+    "paced400": ({"tokens": 100, "pause_s": 0.02}, ["--at-once", "400", "--total", "400", "--ramp-s", "2"]),
     "leave400": (
         {"tokens": 400, "pause_s": 0.1},
         ["--at-once", "400", "--total", "400", "--ramp-s", "10", "--close-after", "100"],
