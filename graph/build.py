@@ -75,7 +75,7 @@ def build_graph(resources: Resources | OpenResources, checkpointer: BaseCheckpoi
     previous = START
     for name, label, reads, make in STEPS:
         # LangGraph narrows the state to what the node reads.
-        builder.add_node(name, _step(name, label, make, resources), input_schema=reads)  # type: ignore[call-overload]  # its stubs want the node's own type
+        builder.add_node(name, _step(name, label, make, resources), input_schema=reads)  # type: ignore[call-overload,unused-ignore]  # its stubs want the node's own type
         builder.add_edge(previous, name)
         previous = name
     builder.add_edge(previous, END)
