@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from graph.retrieval.tokenizer import count_tokens
+from ingest.archives import Unpacker
 from ingest.chunking import MAX_CHARS, MAX_TOKENS, chunk
 from ingest.loaders import load
 from ingest.parsing import Parsers
+from ingest.progress import Progress
 from ingest.sync import make_plan, try_plan
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +78,8 @@ def test_nasty_files_do_not_keep_the_good_ones_out(corpus, tmp_path):
     spool = tmp_path / "spool"
     spool.mkdir()
     with Parsers(2) as parsers:
-        steps = {step.path.name: step for step in try_plan(make_plan([folder], [], spool), parsers)}
+        plan, progress = make_plan([folder], [], Progress()), Progress()
+        steps = {step.path.name: step for step in try_plan(plan, parsers, Unpacker(spool), progress)}
     assert steps["good.md"].status == "added"
     assert steps["UPPER.MD"].status == steps["名 字 🎉 (1).md"].status == "added"
     assert {"link.md", "round", "pipe.txt", ".hidden.md", "outside.md"}.isdisjoint(steps)
