@@ -39,16 +39,23 @@ def hold_generation(data_dir: Path, generation: int) -> IO[bytes]:
 
 
 def is_held_before(data_dir: Path, generation: int) -> bool:
-    """Whether somebody has the indexes of an earlier generation open. What nobody holds any more is tidied away."""
-    held = False
+    """Whether somebody has the indexes of an earlier generation open."""
+    return any(_is_shared(path) for path in _files_before(data_dir, generation))
+
+
+def tidy_up_before(data_dir: Path, generation: int) -> None:
+    """Delete the files of earlier generations that nobody has open any more.
+
+    Whoever takes one up just then finds that its generation is not the newest, and leaves it.
+    """
+    for path in _files_before(data_dir, generation):
+        if not _is_shared(path):
+            path.unlink(missing_ok=True)
+
+
+def _files_before(data_dir: Path, generation: int) -> list[Path]:
     folder = data_dir / FOLDER
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if int(path.name) < generation:
-            if _is_shared(path):
-                held = True
-            else:
-                path.unlink(missing_ok=True)
-    return held
+    return [path for path in folder.glob("[0-9]*") if int(path.name) < generation]
 
 
 def _share(path: Path) -> IO[bytes]:

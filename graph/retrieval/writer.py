@@ -26,7 +26,7 @@ from graph.retrieval.chunk_writer import ChunkWriter, Entry, Vectors, as_live, v
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
-from graph.retrieval.presence import KEEP_S, is_anybody_present, is_held_before
+from graph.retrieval.presence import KEEP_S, is_anybody_present, is_held_before, tidy_up_before
 from graph.retrieval.rebuilding import Cut, Rebuild, Rebuilt
 from graph.settings import Settings
 
@@ -158,6 +158,7 @@ class IndexWriter:
         self._clean(None)
         for index, generation in self.library.ended_indexes().items():
             self._drop_unused(index, generation, wait_s)
+        tidy_up_before(self.library.data_dir, self.library.generation())
 
     def _clean_ended(self) -> None:
         """Take out what ended long enough ago; all of it where nobody reads."""

@@ -98,6 +98,16 @@ def state(data_dir: Path) -> dict[str, object]:
     return {name: chunk.text for name, chunk in chunks.items()}
 
 
+def clean_states(folder: Path, docs: Path) -> dict[int, dict[str, object]]:
+    """What is found after a run that nothing disturbed, for each revision of the documents."""
+    clean: dict[int, dict[str, object]] = {}
+    for revision in (1, 2):
+        write_documents(docs, revision)
+        ingest(folder / f"clean{revision}", docs)
+        clean[revision] = state(folder / f"clean{revision}")
+    return clean
+
+
 @pytest.mark.timeout(3000)
 def test_killed_at_any_moment_and_run_again_the_index_is_that_of_a_clean_run(
     tmp_path: Path, measured: Measured
@@ -105,11 +115,7 @@ def test_killed_at_any_moment_and_run_again_the_index_is_that_of_a_clean_run(
     """kill -9 of ingest in each of its phases, then again: the same chunks as of a clean run."""
     chance = random.Random(SEED)
     docs = tmp_path / "docs"
-    clean: dict[int, dict[str, object]] = {}
-    for revision in (1, 2):
-        write_documents(docs, revision)
-        ingest(tmp_path / f"clean{revision}", docs)
-        clean[revision] = state(tmp_path / f"clean{revision}")
+    clean = clean_states(tmp_path, docs)
     data_dir, revision = tmp_path / "data", 1
     write_documents(docs, 1)
     ingest(data_dir, docs)

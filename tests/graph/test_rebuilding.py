@@ -17,7 +17,7 @@ from graph.retrieval.presence import hold_generation
 from graph.retrieval.query import history_query
 from graph.retrieval.writer import open_writer
 from graph.settings import Settings
-from tests.graph.conftest import CATS, FOX, SQLITE
+from tests.graph.conftest import CATS, FOX, SQLITE, version
 from tests.upstream import Upstream
 
 MINILM_AXIS = np.eye(384, dtype=np.float32)[0]
@@ -119,6 +119,18 @@ def test_an_index_that_somebody_reads_is_deleted_when_they_have_left(
     assert DenseIndex(index).ids(old.index) == set()
     assert len([path for path in (index.data_dir / "chroma").iterdir() if path.is_dir()]) == 1
     assert not list((index.data_dir / "readers").iterdir())
+
+
+def test_generations_that_were_read_leave_no_files_behind(served: Settings, retriever: Retriever) -> None:
+    index = served.model_copy(update={"embedding": "minilm"})
+    for revision in range(2, 6):
+        assert found(retriever, "fox den")
+        with open_writer(index) as opened:
+            opened.begin("default", chunker="test/1")
+            opened.put(version("foxes.txt", FOX, revision=revision))
+            opened.publish()
+    held = [path.name for path in (served.data_dir / "readers").iterdir()]
+    assert held == [str(Library.open(served.data_dir).generation() - 1)]
 
 
 def test_an_emptied_collection_begins_anew_under_readers(served: Settings, retriever: Retriever) -> None:

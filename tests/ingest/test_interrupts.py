@@ -12,7 +12,7 @@ import pytest
 
 from ingest.signals import interruptible
 from tests.acceptance.recorder import ACCEPTANCE, Measured, many
-from tests.graph.test_kills import PHASES, SLOW, ingest, state, state_of_readers, write_documents
+from tests.graph.test_kills import PHASES, SLOW, clean_states, ingest, state, state_of_readers, write_documents
 from tests.ingest.terminal import Terminal, citestream
 
 SEED = 5
@@ -88,11 +88,7 @@ def test_interrupted_at_any_moment_and_run_again_the_index_is_that_of_a_clean_ru
     """Ctrl-C and SIGTERM in each phase of an ingest, then again: the same chunks as of a clean run."""
     chance = random.Random(SEED)
     docs = tmp_path / "docs"
-    clean: dict[int, dict[str, object]] = {}
-    for revision in (1, 2):
-        write_documents(docs, revision)
-        ingest(tmp_path / f"clean{revision}", docs)
-        clean[revision] = state(tmp_path / f"clean{revision}")
+    clean = clean_states(tmp_path, docs)
     data_dir, revision = tmp_path / "data", 1
     write_documents(docs, 1)
     ingest(data_dir, docs)
