@@ -31,7 +31,7 @@ run: setup
 test: setup
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# Ways of people over the page, in Debian's Chromium against the real server: some ten minutes.
+# Ways of people over the page, in Debian's Chromium against the real server: some five minutes on two cores.
 journeys: setup
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "journey and not acceptance" tests/e2e
 
@@ -49,7 +49,7 @@ EVAL_SETS ?= xquad_en xquad_zh squad2 cmrc drcd canard mtrag_clapnq mtrag_cloud 
 eval: setup
 	$(BIN)/citestream eval $(EVAL_SETS:%=$(EVAL)/open/%.jsonl) --texts $(EVAL)/corpora --top-k 10 --out build/eval.json
 
-# Streaming: the service against a raw relay and a plain LangGraph service, on two idle cores, in half an hour; the first
+# Streaming: the service against a raw relay and a plain LangGraph service, on two idle cores; the first
 # time it also indexes 10,000 chunks. LLAMAINDEX names a Python of its own environment (bench/streaming/llamaindex_.py).
 bench: setup
 	$(BIN)/python -m bench.streaming $(if $(LLAMAINDEX),--llamaindex $(LLAMAINDEX)) $(BENCH_ARGUMENTS)

@@ -4,7 +4,6 @@ const count = (n: number, one: string, many: string) => `${n.toLocaleString("en"
 
 export const en = {
   lang: "en",
-  name: "English",
 
   // The frame of the page.
   skip: "Skip to the question",
@@ -34,10 +33,8 @@ export const en = {
   noThreadFound: "No conversation has these words in its title.",
   moreThreads: "Show older ones",
   days: { today: "Today", yesterday: "Yesterday", week: "Last 7 days", month: "Last 30 days", older: "Older" },
-  threadMenu: (title: string) => `Rename or delete “${title}”`,
   rename: "Rename",
   renameLabel: "New title",
-  save: "Save",
   remove: "Delete",
   deleteThread: "Delete this conversation?",
   deleteThreadMore: (title: string) => `“${title}” and all its answers will be erased. This cannot be undone.`,
@@ -59,7 +56,6 @@ export const en = {
   hint: ["Enter", "asks,", "Shift + Enter", "starts a new line"],
   searching: (names: string[]) => `Searching: ${names.join(", ")}`,
   searchIn: "Collections to search",
-  searchInMore: "A question is answered from these.",
   documentsIn: (n: number) => count(n, "document", "documents"),
 
   // A turn.
@@ -84,8 +80,6 @@ export const en = {
   },
   stepsDone: "What was done",
   connecting: "Connecting",
-  skipped: "left out",
-  stepFailed: "failed",
   stepStates: {
     waiting: "waiting",
     start: "at work",
@@ -145,9 +139,7 @@ export const en = {
   unsupportedMore: "The source does not say this. What comes closest to it in there:",
   source: (n: number) => `Source ${n}`,
   markerLabel: (n: number, title: string, verdict: string) => `Source ${n}: ${title}. ${verdict}`,
-  openSource: "Click to read it in its document",
   sources: "Sources",
-  allSources: (n: number) => count(n, "source", "sources"),
   showSources: "Show all sources",
   backToSources: "All sources",
   cited: "Cited",
@@ -203,11 +195,9 @@ export const en = {
     empty: "The file is empty.",
   },
   clearUploads: "Clear the list",
-  noDocuments: "No documents yet.",
   filterDocuments: "Filter documents",
   noDocumentFound: "No document has these words in its name.",
   moreDocuments: "Show more",
-  chunks: (n: number) => count(n, "passage", "passages"),
   documentMeta: (format: string, chunks: number, date: string) =>
     `${format} · ${count(chunks, "passage", "passages")} · ${date}`,
   documentStates: { staged: "being indexed", live: "ready", replaced: "replaced", removed: "removed" } as Record<

@@ -3,7 +3,6 @@ import type { Words } from "./en";
 
 export const zh: Words = {
   lang: "zh-CN",
-  name: "中文",
 
   skip: "跳到提问框",
   newThread: "新对话",
@@ -31,10 +30,8 @@ export const zh: Words = {
   noThreadFound: "没有标题包含这些词的对话。",
   moreThreads: "显示更早的对话",
   days: { today: "今天", yesterday: "昨天", week: "最近 7 天", month: "最近 30 天", older: "更早" },
-  threadMenu: (title) => `重命名或删除“${title}”`,
   rename: "重命名",
   renameLabel: "新标题",
-  save: "保存",
   remove: "删除",
   deleteThread: "删除这个对话？",
   deleteThreadMore: (title) => `“${title}”及其所有回答将被清除，且无法恢复。`,
@@ -54,7 +51,6 @@ export const zh: Words = {
   hint: ["Enter", "提问，", "Shift + Enter", "换行"],
   searching: (names) => `检索范围：${names.join("、")}`,
   searchIn: "要检索的文档集",
-  searchInMore: "问题将依据这些文档集回答。",
   documentsIn: (n) => `${n.toLocaleString("zh-CN")} 份文档`,
 
   edit: "修改问题",
@@ -78,8 +74,6 @@ export const zh: Words = {
   },
   stepsDone: "处理过程",
   connecting: "正在连接",
-  skipped: "已跳过",
-  stepFailed: "失败",
   stepStates: {
     waiting: "等待中",
     start: "进行中",
@@ -131,9 +125,7 @@ export const zh: Words = {
   unsupportedMore: "来源并没有这样说。其中最接近的内容是：",
   source: (n) => `来源 ${n}`,
   markerLabel: (n, title, verdict) => `来源 ${n}：${title}。${verdict}`,
-  openSource: "点击可在文档中阅读",
   sources: "来源",
-  allSources: (n) => `${n} 个来源`,
   showSources: "显示所有来源",
   backToSources: "所有来源",
   cited: "已引用",
@@ -182,11 +174,9 @@ export const zh: Words = {
   filesRead: (n) => `已读取 ${n} 个文件`,
   fileProblems: { too_large: "文件超过 64 MB。", twice: "已有同名文件正在添加。", empty: "文件是空的。" },
   clearUploads: "清空列表",
-  noDocuments: "还没有文档。",
   filterDocuments: "筛选文档",
   noDocumentFound: "没有名称包含这些词的文档。",
   moreDocuments: "显示更多",
-  chunks: (n) => `${n.toLocaleString("zh-CN")} 个段落`,
   documentMeta: (format, chunks, date) => `${format} · ${chunks.toLocaleString("zh-CN")} 个段落 · ${date}`,
   documentStates: { staged: "正在索引", live: "就绪", replaced: "已被替换", removed: "已移除" },
   deleteDocumentOf: (title) => `删除 ${title}`,
