@@ -1,16 +1,13 @@
-"""The dense index: Chroma through langchain-chroma. The only module that knows Chroma.
+"""The dense index: Chroma through langchain-chroma. The only module that calls Chroma.
 
 Each collection is an ordinary LangChain collection (cosine, texts, metadata), so any LangChain retriever can read
 it; its Chroma name is the id that the library gives it.
 """
 
 import itertools
-import shutil
-import sqlite3
 import threading
-from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,9 +22,9 @@ from numpy.typing import NDArray
 
 from graph.disk import disk_of
 from graph.errors import IndexUnusable
+from graph.retrieval.chroma_folder import ChromaFolder
 from graph.settings import Settings
 
-FOLDER = "chroma"
 FAILURES = (ChromaError, ValueError, httpx.HTTPError, OSError)
 """What Chroma raises: its own errors, and with a server those of its HTTP client."""
 CONFIGURATION: CreateCollectionConfiguration = {"hnsw": {"space": "cosine", "ef_search": 400}}
@@ -51,13 +48,14 @@ class DenseIndex:
 
     Calls block; threads may share one object.
     One process may write at a time. In a folder, an object sees what was there when a collection was first used, and
-    goes on seeing it: to see what another process has written since, open another object and close this one.
+    goes on seeing it: to see what another process has written since, open another object and close this one. The
+    first use waits until no other process is just writing, and others wait for it (graph/retrieval/chroma_folder.py).
     Raises IndexUnusable when the server does not answer.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._texts = settings.chroma_texts
-        self._folder = None if settings.chroma_url else settings.data_dir / FOLDER
+        self._folder = None if settings.chroma_url else ChromaFolder(settings.data_dir)
         self._spelling: int | None = None
         self._client: Any = _server(settings.chroma_url) if settings.chroma_url else self._open_folder(settings)
         self._stores: dict[str, Chroma] = {}
@@ -78,8 +76,10 @@ class DenseIndex:
         with _LOCK:
             self._spelling = next(number for number in itertools.count() if number not in _SPELLINGS)
             _SPELLINGS.add(self._spelling)
-        path = str(settings.data_dir / FOLDER) + "/." * self._spelling
+        assert self._folder is not None
+        path = str(self._folder.path) + "/." * self._spelling
         with disk_of(settings.data_dir):
+            self._folder.prepare()
             return chromadb.PersistentClient(path, settings=_quiet())
 
     def add(
@@ -99,7 +99,8 @@ class DenseIndex:
         for begin in range(0, len(ids), ADD_BATCH):
             part = slice(begin, begin + ADD_BATCH)
             try:
-                target.upsert(ids[part], vectors[part], metadatas[part], texts[part] if self._texts else None)
+                with self._changing():
+                    target.upsert(ids[part], vectors[part], metadatas[part], texts[part] if self._texts else None)
             except FAILURES as exc:
                 raise IndexUnusable(
                     "vectors cannot be written. See whether the disk is full and the data folder may be written, and "
@@ -142,7 +143,8 @@ class DenseIndex:
         """Forget chunks; unknown ids are ignored."""
         target = self._vectors(collection)
         for begin in range(0, len(ids) if target is not None else 0, ADD_BATCH):
-            target.delete(list(ids[begin : begin + ADD_BATCH]))
+            with self._changing():
+                target.delete(list(ids[begin : begin + ADD_BATCH]))
 
     def drop(self, collection: str) -> None:
         """Forget a whole collection, and give its room on the disk back."""
@@ -151,7 +153,7 @@ class DenseIndex:
         self._stores.pop(collection, None)
         self._collections.pop(collection, None)
         if self._folder is not None:
-            _delete_left_behind(self._folder)
+            self._folder.delete_left_behind()
 
     def search(self, collection: str, vector: NDArray[np.float32], k: int) -> dict[str, float]:
         """Cosine similarity (-1..1) of the `k` nearest chunks, by id."""
@@ -195,19 +197,34 @@ class DenseIndex:
         """
         if collection not in self._collections:
             try:
-                self._collections[collection] = self._client.get_collection(collection, embedding_function=None)
+                target = self._client.get_collection(collection, embedding_function=None)
             except NotFoundError:
                 return None
+            self._open(target)
+            self._collections[collection] = target
         return self._collections[collection]
 
+    def _open(self, target: Any) -> None:
+        """Have Chroma take up its log, and perhaps write it into its files, while nobody else does."""
+        if self._folder is None:
+            return
+        with self._folder.alone():
+            self._folder.mend()
+            self._folder.keep()
+            try:
+                target.get(limit=1, include=[])  # `count` would hold Python up for as long as it takes
+            except FAILURES as exc:
+                raise IndexUnusable("the index cannot be opened. Run `citestream index verify`.") from exc
+            self._folder.keep()
 
-def _delete_left_behind(folder: Path) -> None:
-    """Delete folders of vectors that belong to no collection: Chroma 1.5 leaves them when it deletes one."""
-    with closing(sqlite3.connect(folder / "chroma.sqlite3", timeout=SERVER_SECONDS)) as connection:
-        used = {segment for (segment,) in connection.execute("SELECT id FROM segments")}
-    for path in folder.iterdir():
-        if path.is_dir() and path.name not in used:
-            shutil.rmtree(path, ignore_errors=True)
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        if self._folder is None:
+            yield
+            return
+        with self._folder.alone():
+            yield
+            self._folder.keep()
 
 
 def _quiet() -> ChromaSettings:

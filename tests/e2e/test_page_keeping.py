@@ -116,6 +116,18 @@ def test_a_question_whose_answer_is_lost_on_its_way_is_one_run(page: Page, slow:
     assert calls() == 1
 
 
+def test_going_on_before_the_page_listens_shows_what_the_address_says(page: Page, slow: str) -> None:
+    page.add_init_script("""
+        const add = window.addEventListener;
+        window.addEventListener = function (type, ...rest) {
+            if (type === "popstate") history.replaceState(null, "", "/documents");
+            return add.call(window, type, ...rest);
+        };
+    """)
+    page.goto(f"{slow}/")
+    expect(page.get_by_test_id("documents")).to_be_visible()
+
+
 def test_a_question_is_one_run_through_back_and_forward(page: Page, slow: str, calls: Callable[[], int]) -> None:
     page.goto(f"{slow}/documents")
     page.goto(f"{slow}/")

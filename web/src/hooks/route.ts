@@ -21,8 +21,12 @@ export function useRoute(): [Route, (route: Route, replaces?: boolean) => void] 
   const [route, setRoute] = useState(() => parseRoute(window.location));
 
   useEffect(() => {
-    const follow = () => setRoute(parseRoute(window.location));
+    const follow = () => {
+      const next = parseRoute(window.location);
+      setRoute((shown) => (pathOf(shown) === pathOf(next) ? shown : next));
+    };
     window.addEventListener("popstate", follow);
+    follow(); // the browser may have gone back or forward between the first render and this effect
     return () => window.removeEventListener("popstate", follow);
   }, []);
 
