@@ -78,7 +78,7 @@ class DenseIndex:
             _SPELLINGS.add(self._spelling)
         assert self._folder is not None
         path = str(self._folder.path) + "/." * self._spelling
-        with disk_of(settings.data_dir):
+        with disk_of(settings.data_dir), self._folder.alone():  # of two that make its tables, one would fail
             self._folder.prepare()
             return chromadb.PersistentClient(path, settings=_quiet())
 
