@@ -26,6 +26,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import filelock
 
@@ -51,9 +52,7 @@ HEADER_LAYOUT = struct.Struct("<iQQQQQQiIQQQdQ")
 """hnswlib's: version, offset, capacity, elements, bytes of an element, offsets of label and vector, levels, entry,
 three numbers of neighbours (the first is that of the upper levels), and two more."""
 MAX_LEVELS = 64
-SEGMENTS = (
-    "import sqlite3, sys; print(*(row[0] for row in sqlite3.connect(sys.argv[1]).execute('SELECT id FROM segments')))"
-)
+ASK = "import sqlite3, sys; print(*(row[0] for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2], sys.argv[3:])))"
 
 
 class ChromaFolder:
@@ -63,6 +62,8 @@ class ChromaFolder:
         self.path = data_dir / FOLDER
         self._copies = data_dir / COPIES
         self._lock = filelock.FileLock(data_dir / LOCK, poll_interval=POLL_S)
+        self._damaged: dict[str, str] = {}
+        """What is wrong with the files of a graph, by its name."""
         self._turn = filelock.FileLock(data_dir / TURN, poll_interval=POLL_S)
 
     def prepare(self) -> None:
@@ -107,30 +108,41 @@ class ChromaFolder:
                         shutil.copy2(copy / name, files / name)
 
     def keep(self) -> None:
-        """Copy files that were written since they were copied last. Hold `alone`.
-
-        Raises IndexUnusable when they cannot be what Chroma wrote.
-        """
+        """Copy files that were written since they were copied last. Hold `alone`. Damaged ones are left out."""
+        self._damaged = {}
         for files in self._graphs():
             copy = self._copies / files.name
             if copy.is_dir() and _are_same(copy, files):
                 continue
             if trouble := _trouble(files):
+                self._damaged[files.name] = trouble
+            else:
+                _replace(copy, files)
+
+    def check(self, collection: UUID) -> None:
+        """Raise IndexUnusable when `keep` found that a collection's files cannot be what Chroma wrote."""
+        if not self._damaged:
+            return
+        query = "SELECT id FROM segments WHERE collection = ? AND scope = 'VECTOR'"
+        for segment in self._ask(query, str(collection)):
+            if trouble := self._damaged.get(segment):
                 raise IndexUnusable(
-                    f"the vectors in {files} are damaged: {trouble}. Run `citestream index rebuild`, which makes them "
-                    "anew from the documents' texts."
+                    f"the vectors in {self.path / segment} are damaged: {trouble}. Run `citestream index rebuild`, "
+                    "which makes them anew from the documents' texts."
                 )
-            _replace(copy, files)
 
     def delete_left_behind(self) -> None:
         """Delete files of vectors that belong to no collection: Chroma 1.5 leaves them when it deletes one."""
-        command = [sys.executable, "-I", "-c", SEGMENTS, str(self.path / DATABASE)]
-        told = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - of its own
-        used = told.stdout.split()
+        used = self._ask("SELECT id FROM segments")
         for folder in (self.path, self._copies):
             for path in folder.iterdir() if folder.is_dir() else ():
                 if path.is_dir() and path.name not in used:
                     shutil.rmtree(path, ignore_errors=True)
+
+    def _ask(self, query: str, *parameters: str) -> list[str]:
+        """The first column of a query to Chroma's SQLite, by another process, which has locks of its own."""
+        command = [sys.executable, "-I", "-c", ASK, str(self.path / DATABASE), query, *parameters]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()  # noqa: S603
 
     def _graphs(self) -> list[Path]:
         """The folders of all collections whose vectors have been written, and are not in the log alone."""

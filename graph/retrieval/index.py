@@ -7,7 +7,7 @@ it; its Chroma name is the id that the library gives it.
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -99,7 +99,7 @@ class DenseIndex:
         for begin in range(0, len(ids), ADD_BATCH):
             part = slice(begin, begin + ADD_BATCH)
             try:
-                with self._changing():
+                with self._changing(target):
                     target.upsert(ids[part], vectors[part], metadatas[part], texts[part] if self._texts else None)
             except FAILURES as exc:
                 raise IndexUnusable(
@@ -143,12 +143,12 @@ class DenseIndex:
         """Forget chunks; unknown ids are ignored."""
         target = self._vectors(collection)
         for begin in range(0, len(ids) if target is not None else 0, ADD_BATCH):
-            with self._changing():
+            with self._changing(target):
                 target.delete(list(ids[begin : begin + ADD_BATCH]))
 
     def drop(self, collection: str) -> None:
         """Forget a whole collection, and give its room on the disk back."""
-        if self._vectors(collection) is not None:
+        with suppress(NotFoundError):
             self._client.delete_collection(collection)
         self._stores.pop(collection, None)
         self._collections.pop(collection, None)
@@ -211,6 +211,7 @@ class DenseIndex:
         with self._folder.alone():
             self._folder.mend()
             self._folder.keep()
+            self._folder.check(target.id)
             try:
                 target.get(limit=1, include=[])  # `count` would hold Python up for as long as it takes
             except FAILURES as exc:
@@ -218,13 +219,14 @@ class DenseIndex:
             self._folder.keep()
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _changing(self, target: Any) -> Iterator[None]:
         if self._folder is None:
             yield
             return
         with self._folder.alone():
             yield
             self._folder.keep()
+            self._folder.check(target.id)
 
 
 def _quiet() -> ChromaSettings:

@@ -5,8 +5,10 @@ of it or nothing. A rebuild that was interrupted goes on: what was embedded for 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from graph.errors import IndexUnusable
 from graph.library import Chunk, Collection, KnownDocument, LibraryWriter, LiveChunk, NewVersion
 from graph.retrieval.chunk_writer import ChunkWriter, Entry, Vectors, as_live, vectors_of_texts
 from graph.retrieval.embeddings import Embedders
@@ -80,5 +82,6 @@ class Rebuild:
         known = {entry.hash: there[entry.id] for entry in lot if entry.id in there}
         if self._after.embedding == self._before.embedding:
             left = {entry.hash for entry in lot} - known.keys()
-            known.update(vectors_of_texts(self._library, self._dense, self._before, left))
+            with suppress(IndexUnusable):  # it is why the collection is rebuilt
+                known.update(vectors_of_texts(self._library, self._dense, self._before, left))
         return known

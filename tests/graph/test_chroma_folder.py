@@ -212,6 +212,24 @@ def test_damaged_files_without_a_copy_are_an_error_that_says_what_to_do(
         opened(tmp_path).warm(NAME)
 
 
+def test_other_collections_go_on_beside_a_damaged_one(tmp_path: Path) -> None:
+    index = opened(tmp_path)
+    add(index, 0)
+    add(index, 1)
+    index.add("others", ["one"], [""], [{"lot": 0}], vectors_of(0)[:1])
+    index.close()
+    (segment,) = (path.parent for path in (tmp_path / "chroma").glob(f"*/{FILES[4]}"))
+    shutil.rmtree(tmp_path / COPIES)
+    shortened(segment)
+    index = opened(tmp_path)
+    assert list(index.search("others", vectors_of(0)[0], 5)) == ["one"]
+    with pytest.raises(IndexUnusable, match="damaged"):
+        index.search(NAME, vectors_of(0)[0], 5)
+    index.add("others", ["two"], [""], [{"lot": 0}], vectors_of(0)[1:2])
+    index.drop(NAME)
+    assert not segment.exists()
+
+
 def test_waiting_for_another_process_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chroma_folder, "WAIT_S", 0.2)
     with (

@@ -1,5 +1,6 @@
 """A collection gets another index while the one there is goes on being read."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
+from graph.errors import IndexUnusable
 from graph.library import Chunk, Library, LibraryWriter, NewVersion
 from graph.retrieval import chunk_writer, writer
+from graph.retrieval import index as index_module
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.index import DenseIndex
@@ -205,3 +208,28 @@ def test_a_library_of_the_schema_before_is_read_and_rebuilt(index: Settings, tmp
     assert rebuild(index) == 0
     with open_writer(index) as opened:
         assert opened.check(opened.library.collection("default")).is_good
+
+
+def test_a_collection_with_damaged_vectors_is_made_anew(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    files_soon = {"hnsw": {**index_module.CONFIGURATION["hnsw"], "sync_threshold": 2, "batch_size": 2}}
+    monkeypatch.setattr(index_module, "CONFIGURATION", files_soon)
+    with open_writer(settings) as opened:
+        opened.begin("default", chunker="test/1")
+        opened.put(version("foxes.txt", FOX))
+        opened.put(version("sqlite.txt", SQLITE))
+        opened.put(version("cats.txt", CATS, lang="zh"))
+        opened.publish()
+    (links,) = (settings.data_dir / "chroma").glob("*/link_lists.bin")
+    links.write_bytes(links.read_bytes()[:-3])
+    shutil.rmtree(settings.data_dir / "chroma-copies")
+    library = Library.open(settings.data_dir)
+    retriever = Retriever(settings, library, Embedders(settings))
+    with pytest.raises(IndexUnusable, match="damaged"):
+        found(retriever, "Where does the fox sleep?")
+    assert rebuild(settings) == 3
+    assert found(retriever, "Where does the fox sleep?")
+    retriever.close()
+    library.close()
+    with open_writer(settings) as opened:
+        assert opened.check(opened.library.collection("default")).is_good
+    assert len(list((settings.data_dir / "chroma").glob("*/link_lists.bin"))) == 1
