@@ -96,12 +96,17 @@ def remove_command(
 def stats_command(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Count what is indexed, by format and language, and how much room it takes.
 
-    With --json, an object with `documents` and `chunks` on top.
+    With --json, an object with `documents` and `chunks` on top; `rebuilding` names the embedding of a rebuild that has
+    not come to its end.
     """
     with exit_codes(), _open_library(data_dir) as library:
-        holdings = library.holdings()
+        holdings, begun = library.holdings(), library.begun_indexes()
         collections = [
-            {**asdict(item), **_shares([held for held in holdings if held.collection == item.name])}
+            {
+                **asdict(item),
+                **_shares([held for held in holdings if held.collection == item.name]),
+                "rebuilding": begun.get(item.name),
+            }
             for item in library.collections()
         ]
         stats = {
@@ -123,6 +128,11 @@ def stats_command(as_json: AsJson = False, data_dir: DataDir = None) -> None:
                 told = ", ".join(f"{kind} {count:,}" for kind, count in item[name].items())
                 if told:
                     typer.echo(f"  {name}: {told}")
+            if item["rebuilding"]:
+                typer.echo(
+                    f"  a rebuild with {item['rebuilding']} has begun; where it was interrupted, "
+                    "`citestream index rebuild` goes on with it"
+                )
 
 
 def _shares(holdings: "list[Holding]") -> dict[str, Any]:
@@ -141,7 +151,7 @@ def _shares(holdings: "list[Holding]") -> dict[str, Any]:
 
 def _disk(data_dir: Path) -> dict[str, int]:
     """Bytes on disk by what they are for."""
-    parts = {"library": "library.db*", "chroma": "chroma/**/*", "words": "lexical/**/*", "originals": "originals/*"}
+    parts = {"library": "library.db*", "chroma": "chroma*/**/*", "words": "lexical/**/*", "originals": "originals/*"}
     sizes: Counter[str] = Counter()
     for name, pattern in parts.items():
         for path in data_dir.glob(pattern):

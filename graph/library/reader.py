@@ -22,7 +22,16 @@ from graph.library.records import (
     parse_source_id,
 )
 from graph.library.structure import unpack_blocks
-from graph.library.tables import UNFINISHED, chunks, collections, documents, generation_of, open_engine, versions
+from graph.library.tables import (
+    UNFINISHED,
+    chunks,
+    collections,
+    documents,
+    generation_of,
+    open_engine,
+    spare_indexes,
+    versions,
+)
 
 NEIGHBOUR_CHARS = 600
 """Characters shown before and after a passage."""
@@ -163,6 +172,16 @@ class Library:
         )
         with self._engine.connect() as connection:
             return [Holding(*row) for row in connection.execute(query)]
+
+    def begun_indexes(self) -> dict[str, str]:
+        """The embedding of the index that is being built for a collection, by its name; also when nobody goes on."""
+        query = (
+            select(collections.c.name, spare_indexes.c.embedding)
+            .join(collections, collections.c.id == spare_indexes.c.collection_id)
+            .where(spare_indexes.c.live_until.is_(None))
+        )
+        with self._engine.connect() as connection:
+            return {row.name: row.embedding for row in connection.execute(query)}
 
     def is_empty(self) -> bool:
         """Whether no document is live in any collection."""

@@ -171,6 +171,7 @@ def test_an_interrupted_rebuild_changes_nothing_and_goes_on(
         next(steps)
         next(steps)  # by now the first two are written
         steps.close()
+    assert library.begun_indexes() == {"default": "openai:hash-8"}
     assert library.generation() == generation
     assert found(retriever, "fox den") == before
     with open_writer(served) as opened:  # a document that goes meanwhile is not in the new index
@@ -181,6 +182,7 @@ def test_an_interrupted_rebuild_changes_nothing_and_goes_on(
         check = opened.check(library.collection("default"))
     assert check.is_good
     assert not check.extra
+    assert library.begun_indexes() == {}
 
 
 def test_a_rebuild_for_something_else_begins_anew(served: Settings, index: Settings) -> None:
@@ -205,6 +207,7 @@ def test_a_library_of_the_schema_before_is_read_and_rebuilt(index: Settings, tmp
     library = Library.open(index.data_dir)
     collection = library.collection("default")
     assert collection.index == collection.id
+    assert library.begun_indexes() == {}
     assert rebuild(index) == 0
     with open_writer(index) as opened:
         assert opened.check(opened.library.collection("default")).is_good

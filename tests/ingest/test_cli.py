@@ -12,7 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from citestream.cli import app
-from graph.library import Library
+from graph.library import Library, LibraryWriter
 from graph.retrieval.writer import IndexWriter, open_writer
 from graph.settings import Settings
 from ingest import chunking
@@ -315,6 +315,13 @@ def test_the_index_can_be_listed_shown_counted_and_emptied(run):
     assert (only["formats"], only["languages"]) == ({"markdown": 1, "text": 1}, {"en": 2})
     assert only["size_bytes"] == sum(path.stat().st_size for path in Path("docs").iterdir())
     assert set(stats["disk_bytes"]) == {"library", "chroma", "words"}
+    assert only["rebuilding"] is None
+    assert "a rebuild" not in run("index", "stats").stdout
+    library = LibraryWriter.open(Settings.load().data_dir)
+    library.begin_index(library.collection("default"), "openai:other", "chunker/9")
+    library.close()
+    assert json.loads(run("index", "stats", "--json").stdout)["collections"][0]["rebuilding"] == "openai:other"
+    assert "a rebuild with openai:other has begun" in run("index", "stats").stdout
 
     assert run("index", "rm", "docs/a.md").exit_code == 2
     removed = run("index", "rm", "docs/a.md", documents[1]["id"], "--yes", "--json")
