@@ -9,7 +9,7 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/metrics", response_class=Response)
-async def show_metrics() -> Response:
+def show_metrics() -> Response:
     """What an operator watches, in Prometheus's text format."""
     body, media_type = render()
     return Response(body, media_type=media_type)

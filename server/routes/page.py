@@ -39,7 +39,7 @@ class Assets(StaticFiles):
 def build_page_routes(static: Path) -> list[BaseRoute]:
     """The page at each of `PATHS`, and `/assets/…`, from a folder that need not exist."""
 
-    async def show_page(_request: Request) -> Response:
+    def show_page(_request: Request) -> Response:
         index = static / "index.html"
         if not index.is_file():
             return PlainTextResponse(NOT_BUILT, headers=HEADERS)
