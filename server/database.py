@@ -205,15 +205,20 @@ class SqliteDatabase:
 
     async def _write_all(self) -> None:
         try:
-            while self._waiting:
-                batch = [write for write in self._waiting if not write.done.cancelled()][:WRITES_AT_ONCE]
-                self._waiting = deque(write for write in self._waiting if write not in batch)
-                for write in batch:
-                    write.taken = True
-                if batch:
-                    await self._write(batch)
+            while batch := self._next_batch():
+                await self._write(batch)
         finally:
             self._writer = None
+
+    def _next_batch(self) -> list[_Write]:
+        """The next writes that somebody still waits for; none when there are no others."""
+        batch: list[_Write] = []
+        while self._waiting and len(batch) < WRITES_AT_ONCE:
+            write = self._waiting.popleft()
+            if not write.done.cancelled():
+                write.taken = True
+                batch.append(write)
+        return batch
 
     async def _write(self, batch: Sequence[_Write]) -> None:
         """Write and say what became of each."""

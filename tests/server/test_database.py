@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,8 @@ async def test_writes_that_wait_share_a_commit_and_one_that_fails_takes_no_other
 
 
 async def test_a_write_whose_caller_has_gone_is_not_begun(tmp_path: Path) -> None:
-    begun: list[int] = []
+    """One that stayed in the queue kept the event loop busy for ever, which no timeout of a test may end unseen."""
+    began, begun = time.monotonic(), []
     begins, goes_on = threading.Event(), threading.Event()
 
     def first(_: Connection) -> None:
@@ -182,4 +184,9 @@ async def test_a_write_whose_caller_has_gone_is_not_begun(tmp_path: Path) -> Non
         await asyncio.sleep(0)
         goes_on.set()
         await asyncio.wait([slow, *writing])
+        last = asyncio.create_task(database.write(lambda _: None))
+        await asyncio.sleep(0)
+        last.cancel()
+        await asyncio.wait([last])
     assert begun == [0, 2]
+    assert time.monotonic() - began < 60
