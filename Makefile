@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 SETUP := $(VENV)/.setup
 SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/*.mjs web/src/* web/src/*/*) hatch_build.py
 
-.PHONY: setup run test journeys acceptance eval bench check format lint types imports lock docs studio clean
+.PHONY: setup run test long journeys acceptance eval bench check format lint types imports lock docs studio clean
 
 setup: $(SETUP)
 
@@ -30,6 +30,10 @@ run: setup
 
 test: setup
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Kills, full disks and real manuals: some five minutes on two cores.
+long: setup
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "long and not acceptance"
 
 # Ways of people over the page, in Debian's Chromium against the real server: some five minutes on two cores.
 journeys: setup
@@ -68,7 +72,7 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-check: lint types imports test journeys
+check: lint types imports test long journeys
 
 # requirements.lock holds names, versions and hashes only.
 lock: | $(BIN)/uv

@@ -165,6 +165,7 @@ def test_questions_about_the_project_s_own_docs_are_answered(tmp_path: Path, env
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.long
 def test_questions_about_real_manuals_are_answered(tmp_path: Path, environment: dict[str, str]) -> None:
     if not CORPUS.is_dir():
         pytest.skip("the corpus of manuals does not lie beside the checkout")

@@ -55,6 +55,7 @@ def comparable(answered: Answered) -> Answered:
     return answered
 
 
+@pytest.mark.long
 async def test_fifty_questions_are_answered_over_http_as_in_the_process(data_dir: Path, tmp_path: Path) -> None:
     asked = list(conversations())[:50]
     assert len(asked) == 50

@@ -112,6 +112,7 @@ def test_the_sdist_holds_the_built_page_and_its_sources_but_no_tests(distributio
     assert not [name for name in names if name.startswith(("tests/", "web/generated/", "web/node_modules/", ".ci/"))]
 
 
+@pytest.mark.long
 def test_the_installed_command_indexes_answers_and_serves_the_page_from_any_folder(
     command: Path, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ EACH = 12
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("name", "found", "contained"), [("xquad_en", 0.96, 0.90), ("xquad_zh", 0.94, 0.86)])
+@pytest.mark.long
 def test_the_answers_are_as_good_as_they_were(name: str, found: float, contained: float) -> None:
     if not ARTICLES.is_dir():
         pytest.skip("the public question sets do not lie beside the checkout")

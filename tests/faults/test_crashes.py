@@ -28,6 +28,7 @@ def server(start: Start) -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.long
 async def test_killed_at_every_boundary_of_a_node(server: Server, faults: Faults, measured: Measured) -> None:
     """Crash matrix: kill -9 right after each node's start and end, and after the terminal event."""
     boundaries = BOUNDARIES * 3 if ACCEPTANCE else FEW
@@ -57,6 +58,7 @@ async def test_killed_at_every_boundary_of_a_node(server: Server, faults: Faults
     assert slowest <= bar(10)
 
 
+@pytest.mark.long
 async def test_killed_at_random_moments(server: Server, faults: Faults, measured: Measured) -> None:
     """Crash matrix: kill -9 at random moments, four threads at a time."""
     measured.count = many(5, 50)

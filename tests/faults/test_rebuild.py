@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 
 import httpx2
+import pytest
 
 from tests.acceptance.recorder import ACCEPTANCE, Measured, many
 from tests.e2e.conftest import COMMAND, ROOT
@@ -15,6 +16,7 @@ RATE = 5
 """Questions a second."""
 
 
+@pytest.mark.long
 async def test_questions_are_answered_while_the_index_is_rebuilt(start: Start, measured: Measured) -> None:
     """R1: questions at 5 a second while the index is rebuilt with one embedding and another, again and again."""
     with start(model="extractive") as server:

@@ -23,6 +23,7 @@ SEED = 7
 
 
 @pytest.mark.parametrize("kind", [ONE, TWO] if ACCEPTANCE else [ONE])
+@pytest.mark.long
 async def test_a_mixed_load_lets_nothing_grow(start: Start, faults: Faults, measured: Measured, kind: str) -> None:
     """L4: soak of asking, stopping, leaving and coming back."""
     chosen = random.Random(SEED)

@@ -109,6 +109,7 @@ def clean_states(folder: Path, docs: Path) -> dict[int, dict[str, object]]:
 
 
 @pytest.mark.timeout(3000)
+@pytest.mark.long
 def test_killed_at_any_moment_and_run_again_the_index_is_that_of_a_clean_run(
     tmp_path: Path, measured: Measured
 ) -> None:
@@ -149,6 +150,7 @@ def state_of_readers(data_dir: Path) -> set[str]:
 
 
 @pytest.mark.timeout(3000)
+@pytest.mark.long
 def test_a_rebuild_killed_at_any_moment_leaves_an_index_and_run_again_comes_to_its_end(
     tmp_path: Path, measured: Measured
 ) -> None:

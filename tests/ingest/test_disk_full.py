@@ -84,6 +84,7 @@ def ingest_and_fill(phase: str, data_dir: Path, docs: Path) -> subprocess.Comple
 
 @pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.long
 def test_a_disk_that_fills_up_at_any_moment_costs_nothing_that_was_live(
     tmp_path: Path, small_disk: Path, measured: Measured
 ) -> None:

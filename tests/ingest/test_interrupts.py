@@ -82,6 +82,7 @@ def test_a_second_signal_ends_a_command_that_does_not_end(tmp_path: Path) -> Non
 
 
 @pytest.mark.timeout(3000)
+@pytest.mark.long
 def test_interrupted_at_any_moment_and_run_again_the_index_is_that_of_a_clean_run(
     tmp_path: Path, measured: Measured
 ) -> None:
@@ -114,6 +115,7 @@ def test_interrupted_at_any_moment_and_run_again_the_index_is_that_of_a_clean_ru
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.long
 def test_ctrl_c_between_start_and_end_leaves_no_trace_of_python(tmp_path: Path) -> None:
     """Processes that read files once heard it, too, and showed theirs while they were starting."""
     write_documents(tmp_path / "docs", 1)
