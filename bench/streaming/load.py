@@ -133,8 +133,8 @@ async def run(arguments: argparse.Namespace) -> dict[str, Any]:
     async def work(place: int) -> None:
         await asyncio.sleep(arguments.ramp_s * place / arguments.at_once)
         for number in numbers:
-            cid = uuid.uuid4().hex[:12].translate(LETTERS)  # a number that no source has would be a reason to abstain
-            question = f"How does the stream reach the reader in section {number % 20}? cid={cid}"
+            cid = uuid.uuid4().hex[:12].translate(LETTERS)  # numbers that no source has would be a reason to abstain
+            question = f"Which stream keeps the reader of section {number % 20} while the token changes? cid={cid}"
             body = json.loads(arguments.body.replace("QUESTION", question).replace("SESSION", cid))
             reading = readings[cid] = Reading(arguments.path, body, arguments.close_after)
             await loop.create_connection(lambda reading=reading: reading, "127.0.0.1", arguments.port)  # type: ignore[misc]
