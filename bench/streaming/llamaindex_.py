@@ -1,8 +1,8 @@
 """The same with LlamaIndex: CondenseQuestionChatEngine over CitationQueryEngine in a workflow. Run by uvicorn.
 
 It has the embedding and the chunks of the compared service, and its conversations in SQLite. It runs in an environment
-of its own: llama-index-core, llama-index-llms-openai-like, onnxruntime, tokenizers, aiosqlite, fastapi, sse-starlette,
-"uvicorn[standard]".
+of its own: llama-index-core, llama-index-llms-openai-like, llama-index-vector-stores-chroma, onnxruntime, tokenizers,
+aiosqlite, fastapi, sse-starlette, "uvicorn[standard]".
 """
 
 import json
@@ -10,10 +10,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import chromadb
 import numpy as np
 import onnxruntime
 from fastapi import FastAPI, Request
-from llama_index.core import Settings, VectorStoreIndex
+from llama_index.core import Settings, StorageContext, VectorStoreIndex
 from llama_index.core.chat_engine import CondenseQuestionChatEngine
 from llama_index.core.embeddings import BaseEmbedding
 from llama_index.core.memory import Memory
@@ -22,6 +23,7 @@ from llama_index.core.schema import TextNode
 from llama_index.core.storage.chat_store.sql import SQLAlchemyChatStore
 from llama_index.core.workflow import Context, Event, StartEvent, StopEvent, Workflow, step
 from llama_index.llms.openai_like import OpenAILike
+from llama_index.vector_stores.chroma import ChromaVectorStore
 from pydantic import BaseModel
 from sse_starlette.sse import EventSourceResponse
 from tokenizers import Tokenizer
@@ -58,7 +60,9 @@ with np.load(os.environ["BENCH_CHUNKS"]) as kept:
         TextNode(text=text, id_=str(number), embedding=vector.tolist())
         for number, (text, vector) in enumerate(zip(kept["texts"].tolist(), kept["vectors"], strict=True))
     ]
-INDEX = VectorStoreIndex(NODES)
+COLLECTION = chromadb.EphemeralClient().create_collection("bench", metadata={"hnsw:space": "cosine"})
+STORE = StorageContext.from_defaults(vector_store=ChromaVectorStore(COLLECTION))
+INDEX = VectorStoreIndex(NODES, storage_context=STORE)  # its own store compares with each vector, in Python
 CHATS = SQLAlchemyChatStore(table_name="chats", async_database_uri=f"sqlite+aiosqlite:///{os.environ['BENCH_CHATS']}")
 
 

@@ -33,8 +33,9 @@ def write_report(lines: Path, docs: Path, minutes: int) -> None:
         results[row["level"], row["target"]].append(row)
     page = docs / "performance.md"
     loads = [row["load_average"] for row in rows]
+    rounds = len({row["round"] for row in rows})
     about = (
-        f"{len({row['round'] for row in rows})} rounds, {rows[0]['chunks']:,} chunks, commit `{rows[0]['commit']}`, "
+        f"{rounds} round{'s' * (rounds > 1)}, {rows[0]['chunks']:,} chunks, commit `{rows[0]['commit']}`, "
         f"{minutes} minutes; load average of the machine {min(loads):.1f} to {max(loads):.1f}. Medians.\n\n"
     )
     drawn = {name: level for name, level in PLOTS.items() if any(of == level for of, _ in results)}
