@@ -102,6 +102,17 @@ def test_readers_that_open_while_lots_are_written_lose_nothing(tmp_path: Path) -
     assert lost(tmp_path, lots) == 0
 
 
+def test_what_is_there_is_not_written_again(tmp_path: Path) -> None:
+    """Written again, some vectors lose all ways that lead to them: 4 of 4,500 did."""
+    index = opened(tmp_path)
+    add(index, 0)
+    index.add(NAME, ["0-1", "new"], ["", ""], [{"lot": 0}] * 2, vectors_of(1)[:2])
+    index.close()
+    kept = opened(tmp_path).vectors(NAME, ["0-1", "new"])
+    for name, vector in (("0-1", vectors_of(0)[1]), ("new", vectors_of(1)[1])):
+        assert kept[name] @ vector == pytest.approx(np.linalg.norm(kept[name]) * np.linalg.norm(vector), rel=1e-5)
+
+
 def test_a_process_that_is_killed_as_it_writes_the_vectors_loses_none(tmp_path: Path) -> None:
     with python(WRITER.format(str(tmp_path), 8_000_000)) as writer:
         told, _ = writer.communicate()
