@@ -98,7 +98,7 @@ class ChromaFolder:
         for files in self._graphs():
             copy = self._copies / files.name
             if not copy.is_dir():
-                if not _is_complete(files / NAMES):
+                if not _is_complete(files / NAMES) and not self._is_noted(files.name):
                     (files / NAMES).unlink()  # Chroma begins anew, as the log has everything
             elif not _are_same(copy, files) and (
                 _is_same(copy / NAMES, files / NAMES) or not _is_complete(files / NAMES)
@@ -114,7 +114,7 @@ class ChromaFolder:
             copy = self._copies / files.name
             if copy.is_dir() and _are_same(copy, files):
                 continue
-            if trouble := _trouble(files):
+            if trouble := _trouble(files, known=copy.is_dir()):
                 self._damaged[files.name] = trouble
             else:
                 _replace(copy, files)
@@ -138,6 +138,10 @@ class ChromaFolder:
             for path in folder.iterdir() if folder.is_dir() else ():
                 if path.is_dir() and path.name not in used:
                     shutil.rmtree(path, ignore_errors=True)
+
+    def _is_noted(self, segment: str) -> bool:
+        """Whether Chroma has ever written a graph to the end, and forgotten what of the log is in it."""
+        return self._ask("SELECT seq_id FROM max_seq_id WHERE segment_id = ?", segment) != []
 
     def _ask(self, query: str, *parameters: str) -> list[str]:
         """The first column of a query to Chroma's SQLite, by another process, which has locks of its own."""
@@ -184,8 +188,13 @@ def _is_complete(names: Path) -> bool:
         return False
 
 
-def _trouble(files: Path) -> str | None:
-    """What is wrong with the sizes of a graph's files; hnswlib trusts them, and reads beyond their end."""
+def _trouble(files: Path, *, known: bool) -> str | None:
+    """What is wrong with the sizes of a graph's files; hnswlib trusts them, and reads beyond their end.
+
+    Of files that are not `known` the names are looked through as well; `mend` has done so where there is a copy.
+    """
+    if not known and not _is_complete(files / NAMES):
+        return f"{NAMES} is cut off"
     try:
         _, _, _, elements, size, _, _, _, _, neighbours, *_ = HEADER_LAYOUT.unpack((files / HEADER).read_bytes())
     except (OSError, struct.error):

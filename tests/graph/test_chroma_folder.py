@@ -203,7 +203,12 @@ def headless(folder: Path) -> None:
     (folder / "header.bin").write_bytes(b"")
 
 
-@pytest.mark.parametrize("damage", [shortened, lengthened, mixed, cut_off, headless])
+def nameless(folder: Path) -> None:
+    file = folder / "index_metadata.pickle"
+    file.write_bytes(file.read_bytes()[:5000])
+
+
+@pytest.mark.parametrize("damage", [shortened, lengthened, mixed, cut_off, headless, nameless])
 def test_damaged_files_without_a_copy_are_an_error_that_says_what_to_do(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:

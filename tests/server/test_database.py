@@ -168,7 +168,8 @@ async def test_writes_that_wait_share_a_commit_and_one_that_fails_takes_no_other
 
 async def test_a_write_whose_caller_has_gone_is_not_begun(tmp_path: Path) -> None:
     """One that stayed in the queue kept the event loop busy for ever, which no timeout of a test may end unseen."""
-    began, begun = time.monotonic(), []
+    began = time.monotonic()
+    begun: list[int] = []
     begins, goes_on = threading.Event(), threading.Event()
 
     def first(_: Connection) -> None:

@@ -50,7 +50,6 @@ def running(request: pytest.FixtureRequest, data_dir: Path, tmp_path: Path) -> I
 
 def use_all(server: LiveServer) -> None:
     """Ask, ask on, look things up, and forget them."""
-    server.http.get("/")
     asked = server.ask(QUESTION)
     thread = json.loads(
         next(line for line in asked.text.splitlines() if line.startswith("data: ")).removeprefix("data: ")
@@ -60,6 +59,7 @@ def use_all(server: LiveServer) -> None:
     plain = server.http.post("/v1/chat", json={"question": QUESTION}).json()
     assert plain["status"] == "completed"
     addresses = [
+        "/",
         "/v1/threads",
         f"/v1/threads/{thread['thread_id']}",
         f"/v1/runs/{thread['run_id']}",
