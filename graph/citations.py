@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from graph.markers import LARGEST_MARKER, Marker, Style, find_marker, may_begin, text_end
-from graph.sentences import may_end, sentence_end
+from graph.sentences import sentence_end
 
 _BRACKETED = re.compile(r"(?<!\\)\[(\d+)\]")
 
@@ -199,12 +199,8 @@ class CitationParser:
         return self._mode is _Mode.FENCE or not line or line.endswith("\n")
 
     def _complete_claims(self, *, final: bool) -> Iterator[Claim]:
-        if not (final or may_end(self._mask, self._searched)):
-            self._searched = len(self._mask)
-            return
-        while True:
-            start = _skip_space(self._mask, 0)
-            end = sentence_end(self._mask, start, final=final) if start < len(self._mask) else None
+        while (start := _skip_space(self._mask, 0)) < len(self._mask):
+            end, self._searched = sentence_end(self._mask, start, final=final, searched=self._searched)
             if end is None:
                 return
             following = _skip_space(self._mask, end)

@@ -27,7 +27,8 @@ _ANY = regex.compile(
 _PART = regex.compile(r"(\d+)(?:\s?[-–]\s?(?:[^\d,;]*?)(\d+))?")
 _FIRST_PLAIN, _FIRST_ANY = frozenset("["), frozenset("[［【(（SP")
 _NOT_TEXT_PLAIN, _NOT_TEXT_ANY = (
-    re.compile(rf"[ `~\\{re.escape(''.join(first))}]") for first in (_FIRST_PLAIN, _FIRST_ANY)
+    re.compile(rf"[`~\\{first}]| +(?:[{first}]|\Z)")
+    for first in (re.escape("".join(sorted(signs))) for signs in (_FIRST_PLAIN, _FIRST_ANY))
 )
 
 Style = Literal["plain", "any"]
@@ -58,7 +59,7 @@ def may_begin(char: str, style: Style) -> bool:
 
 
 def text_end(text: str, position: int, style: Style) -> int:
-    """End of the letters and signs from `position` on among which no marker, space, escape or code begins."""
+    """End of the text from `position` on in which no marker, escape or code begins, nor spaces that may lead to one."""
     found = (_NOT_TEXT_PLAIN if style == "plain" else _NOT_TEXT_ANY).search(text, position)
     return len(text) if found is None else found.start()
 

@@ -2,15 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 
 import structlog
 from langchain_core import exceptions as core
 from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, AnyMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.runnables import RunnableConfig, ensure_config
 from tenacity import (
     AsyncRetrying,
@@ -26,7 +27,7 @@ from graph.events import only_emitted, run_deadline, stop_event
 from graph.metrics import upstream_open
 from graph.models import provider_errors
 from graph.settings import Settings
-from graph.text_chunk import TextChunk
+from graph.text_chunk import TextChunk, text_taker
 
 log = structlog.get_logger(__name__)
 
@@ -80,10 +81,27 @@ def deadline(settings: Settings) -> float:
     return time.monotonic() + settings.run_timeout_s if of_run is None else of_run
 
 
-class ModelStream:
-    """Iterate to get the pieces of the answer; its attributes tell afterwards how it ended."""
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a model said at once."""
 
-    def __init__(self, limits: Limits) -> None:
+    text: str = ""
+    reasoning: str = ""
+    """What it thinks aloud."""
+    message_id: str | None = None
+    """The id that LangChain gave the message; pieces that came the short way have none."""
+    usage: UsageMetadata | None = None
+    finish_reason: str | None = None
+
+
+class ModelStream:
+    """The answer of a model while it comes; its attributes tell afterwards how it ended.
+
+    `take` gets each piece as soon as it is there, in the task that reads the model: no queue, timer or change of task
+    stands between the connection and whoever shows the text.
+    """
+
+    def __init__(self, limits: Limits, take: Callable[[Piece], None]) -> None:
         self.stopped = False
         """Somebody ended it early."""
         self.cut = False
@@ -91,31 +109,42 @@ class ModelStream:
         self.finish_reason: str | None = None
         """Why the model ended, in its provider's words; None when it did not say."""
         self._limits = limits
+        self._take = take
+        self._taking = True
         self._spoke = False
         self._silence_ends = time.monotonic() + limits.first_content_timeout_s
         self._texts = self._chars = 0
-        # Unbounded, as its reader waits for nothing else and the output has a limit.
-        self._pieces: asyncio.Queue[AIMessageChunk | Exception | None] = asyncio.Queue()
+        self._failure: Exception | None = None
+        self._ended = asyncio.Event()
 
     @property
     def complete(self) -> bool:
         """Whether the model said that its answer is whole."""
         return self.finish_reason in COMPLETE_REASONS
 
-    async def __aiter__(self) -> AsyncIterator[AIMessageChunk]:
-        """Yield pieces until the end, a stop or the limit of output. Raises a ModelError when the model fails."""
-        while not self.stopped and (piece := await self._next()) is not None:
-            if isinstance(piece, Exception):
-                raise piece
-            if _content(piece):
-                self._silence_ends = time.monotonic() + self._limits.idle_timeout_s
-            self.finish_reason = _finish_reason(piece) or self.finish_reason
-            yield piece
+    async def end(self) -> None:
+        """Wait for the end, a stop or the limit of output. Raises a ModelError when the model fails.
+
+        Nothing is taken after it has returned or raised.
+        """
+        try:
+            while not self._ended.is_set():
+                if (left := self._left()) <= 0:
+                    raise self._timeout()
+                # Silence that begins now ends no earlier than that: pieces set no timer.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, self._limits.idle_timeout_s)):
+                        await self._ended.wait()
+        finally:
+            self._taking = False
+        if self._failure is not None and not self.stopped:
+            raise self._failure
 
     def stop(self) -> None:
-        """End the iteration; nobody waits for a model that takes its time to end."""
+        """Take nothing more; nobody waits for a model that takes its time to end."""
         self.stopped = True
-        self._pieces.put_nowait(None)
+        self._taking = False
+        self._ended.set()
 
     async def pump(self, model: BaseChatModel, messages: Sequence[AnyMessage]) -> None:
         """Read the model to its end; whoever cancels this closes the model's connection."""
@@ -130,33 +159,47 @@ class ModelStream:
         try:
             with upstream_open.track_inprogress():
                 await retrying(self._try, model, messages)
-        except Exception as exc:  # noqa: BLE001  # handed on to the reader, who raises it
-            self._pieces.put_nowait(exc)
+        except Exception as exc:  # noqa: BLE001  # `end` raises it
+            self._failure = self._failure or exc
         finally:
-            self._pieces.put_nowait(None)
+            self._ended.set()
 
     async def _try(self, model: BaseChatModel, messages: Sequence[AnyMessage]) -> None:
         """Call the model once. What comes before content is held back, so that a try that fails leaves nothing."""
-        held: list[AIMessageChunk] = []
+        held: list[Piece] = []
+        callbacks = _callbacks()
+        config: RunnableConfig | None = None if callbacks is None else {"callbacks": callbacks}
+        if callbacks is not None and not callbacks.handlers:
+            text_taker.set(lambda texts: self._add(Piece("".join(texts)), texts, held))
         with provider_errors():
-            async with aclosing(model.astream(list(messages), _config())) as chunks:  # type: ignore[type-var]  # a generator
+            async with aclosing(model.astream(list(messages), config)) as chunks:  # type: ignore[type-var]  # a generator
                 async for chunk in chunks:
-                    texts = chunk.texts if isinstance(chunk, TextChunk) else [_content(chunk)]
-                    fitting = self._count_fitting(texts)
-                    self.cut = fitting < len(texts)
-                    if not self.cut:
-                        held.append(chunk)
-                    elif isinstance(chunk, TextChunk):
-                        held.append(chunk.first(fitting))
-                    if self._spoke:
-                        self._give(held)
-                    if self.cut:
+                    if not self._add(_piece(chunk), _texts(chunk), held):
                         break
         self._give(held)
 
-    def _give(self, pieces: list[AIMessageChunk]) -> None:
+    def _add(self, piece: Piece, texts: Sequence[str], held: list[Piece]) -> bool:
+        """Add a piece with these texts, as far as they are within the limit; whether the model may go on."""
+        fitting = self._count_fitting(texts)
+        self.cut = fitting < len(texts)
+        if not self.cut:
+            held.append(piece)
+        elif fitting:
+            held.append(replace(piece, text="".join(texts[:fitting])))
+        if any(texts):
+            self._silence_ends = time.monotonic() + self._limits.idle_timeout_s
+        if self._spoke:
+            self._give(held)
+        return self._taking and not self.cut
+
+    def _give(self, pieces: list[Piece]) -> None:
         for piece in pieces:
-            self._pieces.put_nowait(piece)
+            self.finish_reason = piece.finish_reason or self.finish_reason
+            if self._taking:
+                try:
+                    self._take(piece)
+                except Exception as exc:  # noqa: BLE001  # no fault of the model; `end` raises it
+                    self._failure, self._taking = exc, False
         pieces.clear()
 
     def _count_fitting(self, texts: Sequence[str]) -> int:
@@ -179,15 +222,6 @@ class ModelStream:
     def _left(self) -> float:
         return min(self._silence_ends, self._limits.deadline) - time.monotonic()
 
-    async def _next(self) -> AIMessageChunk | Exception | None:
-        if not self._pieces.empty():
-            return self._pieces.get_nowait()
-        try:
-            async with asyncio.timeout(max(self._left(), 0)):
-                return await self._pieces.get()
-        except TimeoutError:
-            raise self._timeout() from None
-
     def _timeout(self) -> ModelTimeout:
         if time.monotonic() >= self._limits.deadline:
             return ModelTimeout("the answer took too long. Ask for less, or raise CITESTREAM_RUN_TIMEOUT_S.")
@@ -200,13 +234,14 @@ class ModelStream:
 
 @asynccontextmanager
 async def open_model_stream(
-    model: BaseChatModel, messages: Sequence[AnyMessage], limits: Limits
+    model: BaseChatModel, messages: Sequence[AnyMessage], limits: Limits, take: Callable[[Piece], None]
 ) -> AsyncIterator[ModelStream]:
-    """Call the model in a task of its own; leaving closes its connection, whatever the reason.
+    """Call the model in a task of its own, and `take` its pieces there; await `end()` within the block.
 
-    A run that is stopped already, or has no time left, does not call it.
+    Leaving closes the model's connection, whatever the reason. A run that is stopped already, or has no time left,
+    does not call it.
     """
-    stream = ModelStream(limits)
+    stream = ModelStream(limits, take)
     stop = stop_event.get()
     if stop is not None and stop.is_set():
         stream.stop()
@@ -240,10 +275,10 @@ async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:
         await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
 
 
-def _config() -> RunnableConfig | None:
-    """The config of a call of the model: without the callbacks that make LangChain's events, where nobody takes them.
+def _callbacks() -> BaseCallbackManager | None:
+    """The callbacks without those that make LangChain's events, where nobody takes these; tracers stay.
 
-    They are told of each piece, in a task of its own. Tracers stay.
+    They would be told of each piece, in a task of its own. None where all callbacks are to be told.
     """
     if not only_emitted.get():
         return None
@@ -254,15 +289,27 @@ def _config() -> RunnableConfig | None:
     for handler in list(callbacks.handlers):
         if hasattr(handler, "tap_output_aiter"):  # what an event stream has and a tracer has not
             callbacks.remove_handler(handler)
-    return {"callbacks": callbacks}
+    return callbacks
 
 
-def _content(piece: AIMessageChunk) -> str:
-    """Text and thoughts of a piece, wherever its provider puts them."""
-    blocks = [piece.content] if isinstance(piece.content, str) else piece.content
+def _piece(chunk: AIMessageChunk) -> Piece:
+    return Piece(
+        text=str(chunk.text),
+        reasoning=chunk.additional_kwargs.get("reasoning_content") or "",
+        message_id=chunk.id,
+        usage=chunk.usage_metadata,
+        finish_reason=_finish_reason(chunk),
+    )
+
+
+def _texts(chunk: AIMessageChunk) -> Sequence[str]:
+    """What counts as content: the pieces that its server sent, thoughts as well, wherever a provider puts them."""
+    if isinstance(chunk, TextChunk):
+        return chunk.texts
+    blocks = [chunk.content] if isinstance(chunk.content, str) else chunk.content
     found = [block if isinstance(block, str) else block.get(block.get("type", "")) for block in blocks]
-    found.append(piece.additional_kwargs.get("reasoning_content"))
-    return "".join(part for part in found if isinstance(part, str))
+    found.append(chunk.additional_kwargs.get("reasoning_content"))
+    return ["".join(part for part in found if isinstance(part, str))]
 
 
 def _finish_reason(piece: AIMessageChunk) -> str | None:

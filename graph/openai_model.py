@@ -22,7 +22,7 @@ from langchain_openai import ChatOpenAI
 from openai.types.chat import ChatCompletionChunk
 
 from graph.server_sent_events import EventData
-from graph.text_chunk import TextChunk
+from graph.text_chunk import TextChunk, text_taker
 
 DRAIN_S = 0.1
 """How long to wait for the end of a body whose events have ended, as openai does: then its connection is used again."""
@@ -97,7 +97,10 @@ class FastCompletions:
 
 
 class _TextStream:
-    """The chunks of a stream; those that came at once and hold plain text only are one `_Texts`."""
+    """The chunks of a stream; those that came at once and hold plain text only are one `_Texts`.
+
+    Where there is a `text_taker`, it gets them all but the first, from which LangChain makes its message.
+    """
 
     def __init__(self, stream: openai.AsyncStream[Any]) -> None:
         self._stream = stream
@@ -114,11 +117,16 @@ class _TextStream:
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk | _Texts]:
         events = EventData()
         request = self._response.request
+        take, begun = text_taker.get(), False
         try:
             async with aclosing(self._response.aiter_raw()) as reads:
                 async for read in reads:
                     for chunk in self._chunks(events.feed(read)):
-                        yield chunk
+                        if take is None or not begun or not isinstance(chunk, _Texts):
+                            yield chunk
+                            begun = True
+                        elif not take(chunk["texts"]):
+                            return
                     if events.done:
                         await _drain(reads)
                         return

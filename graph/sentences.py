@@ -33,51 +33,47 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
     return list(_spans(text, start, end))
 
 
-def may_end(text: str, start: int) -> bool:
-    """Whether there is any character from `start` on that can end a sentence."""
-    return _MAY_END.search(text, start) is not None
-
-
-def sentence_end(text: str, start: int, *, final: bool) -> int | None:
-    """End of the sentence that begins at `start`, or None while that cannot be told yet.
+def sentence_end(text: str, start: int, *, final: bool, searched: int = 0) -> tuple[int | None, int]:
+    """End of the sentence that begins at `start`, or None while that cannot be told yet; and how far it was searched.
 
     For text that is still arriving: with `final` false an answer is given only when no continuation of the text
     could change it, so cutting a stream elsewhere never changes the sentences. The end lies behind the terminator
     and its closers; white space after it is not included. With `final` true the rest of the text is a sentence.
+    `searched` is what an earlier call with the same `start` returned: nothing before it ends the sentence.
     """
-    position = start
+    position = max(start, searched)
     length = len(text)
     while (found := _MAY_END.search(text, position)) is not None:
         position = found.start()
         char = found.group()
         if char in CJK_ENDS:
             stop = _after_closers(text, position + 1, length)
-            return stop if final or stop < length else None
+            return (stop if final or stop < length else None), position
         if char in LATIN_ENDS:
             stop = _after_closers(text, position + 1, length)
             # What follows decides: a space and the next visible character's case.
             visible = _skip_space(text, stop, length)
             if visible == length and not final:
-                return None
+                return None, position
             if _ends_latin(text, start, position, stop, length):
-                return stop
+                return stop, position
             position = stop
             continue
         if char == "\n":
             line = position + 1
             if not final and length - _skip_blanks(text, line, length) < LOOKAHEAD:
-                return None
+                return None, position
             if _breaks(text, line, length):
-                return position
+                return position, position
         position += 1
-    return length if final else None
+    return (length if final else None), length
 
 
 def _spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     window = text if end == len(text) else text[:end]
     position = _skip_space(window, start, end)
     while position < end:
-        stop = sentence_end(window, position, final=True)
+        stop, _ = sentence_end(window, position, final=True)
         stop = end if stop is None else min(stop, end)
         trimmed = stop
         while trimmed > position and window[trimmed - 1].isspace():

@@ -8,7 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AnyMessage
 
 from graph.errors import ModelMisbehaved
-from graph.model_stream import Limits, open_model_stream
+from graph.model_stream import Limits, Piece, open_model_stream
 from graph.prompts import Prompts
 
 TIMEOUT_S = 30.0
@@ -27,11 +27,11 @@ class Summarizer:
         """A summary of the history, which may begin with the summary of what was before. Raises a ModelError."""
         until = time.monotonic() + TIMEOUT_S
         limits = Limits(TIMEOUT_S, TIMEOUT_S, until, self.max_output_tokens, tries=1)
-        text = ""
-        async with open_model_stream(self.model, self.prompts.summary(history), limits) as pieces:
-            async for piece in pieces:
-                text += piece.text
+        pieces: list[Piece] = []
+        async with open_model_stream(self.model, self.prompts.summary(history), limits, pieces.append) as stream:
+            await stream.end()
+        text = "".join(piece.text for piece in pieces)
         summary = text.rpartition("</think>")[2].strip()[:MAX_CHARS]
-        if not (summary and pieces.complete):
+        if not (summary and stream.complete):
             raise ModelMisbehaved("the model did not sum up the conversation.")
         return summary

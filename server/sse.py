@@ -27,10 +27,11 @@ _LINE_ENDS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\
 def encode_json(data: Any) -> bytes:
     """JSON in UTF-8 on what every client takes for one line: U+0085, U+2028 and U+2029 are escaped as well.
 
-    Half a surrogate pair, which UTF-8 cannot carry, becomes U+FFFD.
+    Half a surrogate pair, which UTF-8 cannot carry, becomes U+FFFD. The bytes take the memory that they need: orjson's
+    own come with a buffer of 4 KiB at least (https://github.com/home-assistant/core/pull/181245), and logs keep events.
     """
     try:
-        line = orjson.dumps(data)
+        line = b"".join((orjson.dumps(data), b""))
     except orjson.JSONEncodeError:
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         line = _SURROGATE.sub("\ufffd", text).encode()

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import structlog
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, AnyMessage, HumanMessage
+from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
@@ -15,7 +15,7 @@ from graph.citations import CitationParser, Claim, Text
 from graph.errors import ModelError, ModelMisbehaved, ModelRefused
 from graph.events import emit, stop_event
 from graph.extractive import as_evidence
-from graph.model_stream import Limits, ModelStream, open_model_stream
+from graph.model_stream import Limits, ModelStream, Piece, open_model_stream
 from graph.models import is_language_model
 from graph.prompts import Prompts
 from graph.reasoning import ThinkParser
@@ -73,10 +73,10 @@ class CiteAndGenerate:
         collections = (runtime.context or TurnContext()).collections
         words = _Words(self.statistics, collections)
         answer = _Answer(state["passages"], words, is_language_model(self.model))
-        async with open_model_stream(self.model, self._messages(state, words), Limits.of(self.settings)) as stream:
+        messages, limits = self._messages(state, words), Limits.of(self.settings)
+        async with open_model_stream(self.model, messages, limits, answer.add) as stream:
             try:
-                async for piece in stream:
-                    answer.add(piece)
+                await stream.end()
             except ModelError as exc:
                 if not answer.text:
                     raise
@@ -152,12 +152,13 @@ class _Answer:
         """What was shown, white space alone not counted."""
         return self._parser.answer if self._parser.answer.strip() else ""
 
-    def add(self, piece: AIMessageChunk) -> None:
-        self._message_id = self._message_id or piece.id or ""
-        self._note(piece)
-        reasoning = piece.additional_kwargs.get("reasoning_content")
-        if reasoning:
-            emit("reasoning", {"delta": reasoning})
+    def add(self, piece: Piece) -> None:
+        self._message_id = self._message_id or piece.message_id or ""
+        if piece.usage:
+            self._usage["input_tokens"] += piece.usage["input_tokens"]
+            self._usage["output_tokens"] += piece.usage["output_tokens"]
+        if piece.reasoning:
+            emit("reasoning", {"delta": piece.reasoning})
         self._take(*self._think.feed(piece.text))
 
     def flush(self) -> None:
@@ -173,11 +174,6 @@ class _Answer:
             "grounding": grounding(self._claims, self._citations),
             "usage": self._usage,
         }
-
-    def _note(self, piece: AIMessageChunk) -> None:
-        if piece.usage_metadata:
-            self._usage["input_tokens"] += piece.usage_metadata["input_tokens"]
-            self._usage["output_tokens"] += piece.usage_metadata["output_tokens"]
 
     def _take(self, reasoning: str, text: str) -> None:
         if reasoning:

@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
 from graph.errors import ModelError, ModelMisbehaved
-from graph.model_stream import Limits, deadline, open_model_stream
+from graph.model_stream import Limits, Piece, deadline, open_model_stream
 from graph.prompts import Prompts
 from graph.retrieval.query import history_query, is_dependent, with_rewrite
 from graph.settings import Settings
@@ -93,14 +93,14 @@ class Condense:
             max_output_tokens=self.settings.max_output_tokens,
             tries=1,
         )
-        text = ""
-        async with open_model_stream(tagged, self.prompts.condense(question, history), limits) as pieces:
-            async for piece in pieces:
-                text += piece.text
-        if pieces.stopped:
+        pieces: list[Piece] = []
+        async with open_model_stream(tagged, self.prompts.condense(question, history), limits, pieces.append) as stream:
+            await stream.end()
+        text = "".join(piece.text for piece in pieces)
+        if stream.stopped:
             return ""
         # A reasoning model thinks before it rewrites.
         rewrite = " ".join(text.rpartition("</think>")[2].split())[:MAX_REWRITE_CHARS]
-        if not (rewrite and pieces.complete):
+        if not (rewrite and stream.complete):
             raise ModelMisbehaved("the model did not rewrite the question.")
         return rewrite

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from graph.errors import ModelTimeout
 from graph.events import stop_event
-from graph.model_stream import Limits, open_model_stream
+from graph.model_stream import Limits, Piece, open_model_stream
 from tests.graph.asking import until
 
 Content = str | list[str | dict[Any, Any]]
@@ -78,9 +78,11 @@ def limits(**changed: Any) -> Limits:
     return Limits(deadline=time.monotonic() + 20, **{**usual, **changed})
 
 
-async def read(model: BaseChatModel, **changed: Any) -> list[AIMessageChunk]:
-    async with open_model_stream(model, [HumanMessage("?")], limits(**changed)) as stream:
-        return [piece async for piece in stream]
+async def read(model: BaseChatModel, **changed: Any) -> list[Piece]:
+    pieces: list[Piece] = []
+    async with open_model_stream(model, [HumanMessage("?")], limits(**changed), pieces.append) as stream:
+        await stream.end()
+    return pieces
 
 
 async def test_a_try_that_failed_before_its_first_word_leaves_nothing() -> None:
@@ -88,7 +90,7 @@ async def test_a_try_that_failed_before_its_first_word_leaves_nothing() -> None:
     model = Scripted(scripts=[["", None], ["", "word"]])
     pieces = await read(model)
     assert "".join(piece.text for piece in pieces) == "word"
-    assert len({piece.id for piece in pieces}) == 1
+    assert len({piece.message_id for piece in pieces}) == 1
     assert (model.calls, model.closed) == (2, 2)
 
 
@@ -97,9 +99,11 @@ async def test_a_run_that_is_stopped_already_does_not_even_call_the_model() -> N
     stop = asyncio.Event()
     stop.set()
     stop_event.set(stop)
-    async with open_model_stream(model, [HumanMessage("?")], limits()) as stream:
-        assert [piece async for piece in stream] == []
+    pieces: list[Piece] = []
+    async with open_model_stream(model, [HumanMessage("?")], limits(), pieces.append) as stream:
+        await stream.end()
         assert stream.stopped
+    assert pieces == []
     assert model.calls == 0
 
 
@@ -114,9 +118,8 @@ async def test_a_stop_does_not_wait_for_a_model_that_swallows_cancels() -> None:
     model = Scripted(scripts=[["word", 5.0]], swallows=8)
     stop = asyncio.Event()
     stop_event.set(stop)
-    async with open_model_stream(model, [HumanMessage("?")], limits()) as stream:
-        async for _ in stream:
-            stop.set()
+    async with open_model_stream(model, [HumanMessage("?")], limits(), lambda _: stop.set()) as stream:
+        await stream.end()
         assert stream.stopped
         assert model.closed == 0
     assert model.closed == 1

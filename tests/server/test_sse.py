@@ -1,6 +1,7 @@
 """Events as bytes."""
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -31,6 +32,18 @@ def test_half_of_a_surrogate_pair_becomes_a_replacement_character(text: str) -> 
     shown = json.loads(encode_json({"delta": text}).decode())["delta"]
 
     assert shown == "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+
+
+@pytest.mark.parametrize("size", [1, 1_000, 100_000])
+def test_json_takes_the_memory_that_it_needs(size: int) -> None:
+    tracemalloc.start()
+    try:
+        lines = [encode_json({"delta": "x" * size}) for _ in range(100)]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held < sum(len(line) + 100 for line in lines)
 
 
 @given(JSON)
