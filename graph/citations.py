@@ -12,7 +12,7 @@ from enum import Enum, auto
 from graph.markers import LARGEST_MARKER, Marker, Style, find_marker, may_begin, text_end
 from graph.sentences import sentence_end
 
-_BRACKETED = re.compile(r"(?<!\\)\[(\d+)\]")
+_BRACKETED = re.compile(r"\[(?<!\\\[)(\d+)\]")  # begins with what re can search for at once
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from graph.terms import is_cjk, terms
 MOST = 3
 LONGEST = 100
 """Characters of a heading, or of a question in a document, that makes a suggestion."""
+QUESTION_SIGNS = ("?", "？")
 ABOUT_EN = "What do the documents say about “{}”?"
 ABOUT_ZH = "文档中关于“{}”是怎么说的？"
 
@@ -41,10 +42,12 @@ def _topics(passage: Passage) -> Iterator[tuple[str, bool]]:
     """What a passage could be asked about, and whether that is a question already."""
     heading = _plain(passage.get("heading", "").rpartition(" > ")[2])
     if 0 < len(heading) <= LONGEST:
-        yield heading, heading.endswith(("?", "？"))
+        yield heading, heading.endswith(QUESTION_SIGNS)
+    if not any(sign in passage["text"] for sign in QUESTION_SIGNS):
+        return
     for start, end in sentence_spans(passage["text"]):
         sentence = _plain(passage["text"][start:end])
-        if sentence.endswith(("?", "？")) and len(sentence) <= LONGEST:
+        if sentence.endswith(QUESTION_SIGNS) and len(sentence) <= LONGEST:
             yield sentence, True
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, insert, or_, select, tuple_, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -45,6 +45,27 @@ _OUTCOME = (
     "last_event",
 )
 _ASKED = ("run_id", "thread_id", "message_id", "model", "question")
+
+# Statements of every turn are made once: to make one takes longer than to run it.
+_NEW_THREAD = insert(threads)
+_NEW_TURN = insert(turns).returning(turns.c.position)
+_END_TURN = (
+    update(turns)
+    .where(
+        turns.c.owner == bindparam("of_owner"),
+        turns.c.run_id == bindparam("of_run"),
+        turns.c.status == RUNNING,
+        turns.c.worker == bindparam("of_worker"),
+    )
+    .values({name: bindparam(name) for name in _OUTCOME})
+    .returning(turns.c.position, turns.c.replaces)
+)
+_GROW_THREAD = (
+    update(threads)
+    .where(threads.c.owner == bindparam("of_owner"), threads.c.id == bindparam("of_thread"))
+    .values(updated_at=bindparam("updated_at"), version=threads.c.version + 1)
+    .returning(threads.c.version, threads.c.summary_position)
+)
 
 T = TypeVar("T")
 OnBusy = Literal["queue", "reject", "interrupt"]
@@ -118,13 +139,12 @@ class Threads:
             replaced = None
             if new_thread:
                 thread = {"id": record.thread_id, "owner": self.owner, "title": title_of(record.question)}
-                connection.execute(insert(threads).values(**thread, created_at=at, updated_at=at))
+                connection.execute(_NEW_THREAD, {**thread, "created_at": at, "updated_at": at})
             else:
                 self._join(connection, record.thread_id or "", at, on_busy)
                 replaced = self._position(connection, record.thread_id or "", replaces)
             values = {**asked, "owner": self.owner, "created_at": at, "worker": worker, "replaces": replaced}
-            position = connection.execute(insert(turns).values(**values).returning(turns.c.position))
-            return Place(position.scalar_one(), replaced)
+            return Place(connection.execute(_NEW_TURN, values).scalar_one(), replaced)
 
         return await self._write(work)
 
@@ -144,18 +164,15 @@ class Threads:
 
         With an answer, it takes the place of what it replaces, in the same commit.
         """
-        mine = (turns.c.owner == self.owner) & (turns.c.run_id == record.run_id)
-        waiting = mine & (turns.c.status == RUNNING) & (turns.c.worker == worker)
+        waiting = {"of_owner": self.owner, "of_run": record.run_id, "of_worker": worker}
         outcome = {name: getattr(record, name) for name in _OUTCOME}
-        ended = update(turns).where(waiting).values(**outcome).returning(turns.c.position, turns.c.replaces)
-        grown = self._update(record.thread_id).values(updated_at=_text(now()), version=threads.c.version + 1)
-        grown = grown.returning(threads.c.version, threads.c.summary_position)
+        grown = {"of_owner": self.owner, "of_thread": record.thread_id, "updated_at": _text(now())}
 
         def work(connection: Connection) -> int | None:
-            row = connection.execute(ended).one_or_none()
+            row = connection.execute(_END_TURN, {**waiting, **outcome}).one_or_none()
             if row is None:
                 return None
-            thread = connection.execute(grown).one()
+            thread = connection.execute(_GROW_THREAD, grown).one()
             if row.replaces is not None and record.answer:
                 gone = (turns.c.position >= row.replaces) & (turns.c.position < row.position)
                 connection.execute(delete(turns).where(self._in_thread(record.thread_id), gone))

@@ -72,6 +72,31 @@ def _stretches() -> Select[Any]:
     return found.join(versions, versions.c.id == stretches.c.version_id)
 
 
+def _live(is_live: ColumnElement[bool]) -> Select[Any]:
+    """The version of each of the chunks `ids`, and what a LiveChunk has but its text, in the order of its fields."""
+    found = select(
+        chunks.c.version_id,
+        chunks.c.id,
+        chunks.c.start,
+        chunks.c.end,
+        chunks.c.page,
+        chunks.c.heading,
+        documents.c.id,
+        documents.c.source,
+        versions.c.title,
+        versions.c.lang,
+        versions.c.sha256,
+    )
+    found = found.join(versions, versions.c.id == chunks.c.version_id)
+    found = found.join(documents, documents.c.id == versions.c.document_id)
+    return found.where(is_live, chunks.c.id.in_(bindparam("ids", expanding=True)))
+
+
+_GENERATION: BindParameter[int] = bindparam("generation", type_=Integer)
+_LIVE_NOW = _live(versions.c.live_from.is_not(None) & versions.c.live_until.is_(None))
+_LIVE_THEN = _live(
+    (versions.c.live_from <= _GENERATION) & (versions.c.live_until.is_(None) | (versions.c.live_until > _GENERATION))
+)
 _NEAR = _near()
 _STRETCHES = _stretches()
 _SLICE = select(
@@ -258,33 +283,20 @@ class Library:
         `generation`: live then, not now. So one search sees one state, whatever is published meanwhile.
         """
         found: dict[str, LiveChunk] = {}
-        query = (
-            select(
-                chunks,
-                versions.c.title,
-                versions.c.lang,
-                versions.c.format,
-                versions.c.sha256,
-                documents.c.id.label("document"),
-                documents.c.source,
-            )
-            .join(versions, versions.c.id == chunks.c.version_id)
-            .join(documents, documents.c.id == versions.c.document_id)
-            .where(_is_live(generation))
-        )
+        query = _LIVE_NOW if generation is None else _LIVE_THEN
         for key, values in (where or {}).items():
             query = query.where(_filter_column(key).in_(values))
         with self._engine.connect() as connection:
             for batch in batches(list(ids)):
-                rows = connection.execute(query.where(chunks.c.id.in_(batch))).all()
-                ids_found = {"ids": [row.id for row in rows]}
-                stretches = {row.version_id: row for row in connection.execute(_STRETCHES, ids_found)}
-                for row in rows:
-                    # Another process may have removed a version since the statement before, or erased its text.
-                    if (stretch := stretches.get(row.version_id)) is not None:
-                        text = stretch.text[row.start - stretch.first : row.end - stretch.first]
-                        if len(text) == row.end - row.start:
-                            found[row.id] = _live_chunk(row, text)
+                rows = connection.execute(query, {"ids": batch, "generation": generation}).all()
+                ids_found = {"ids": [chunk_id for _, chunk_id, *_ in rows]}
+                # Another process may have removed a version since the statement before, or erased its text.
+                texts = {version: rest for version, *rest in connection.execute(_STRETCHES, ids_found).all()}
+                for version, chunk_id, start, end, *about in rows:
+                    first, stretch = texts.get(version, (0, ""))
+                    text = stretch[start - first : end - first]
+                    if len(text) == end - start:
+                        found[chunk_id] = LiveChunk(chunk_id, text, start, end, *about)
         return found
 
     def passages(self, source_ids: Iterable[str]) -> dict[str, str]:
@@ -408,13 +420,6 @@ def no_collection(name: str) -> CollectionNotFound:
     )
 
 
-def _is_live(generation: int | None) -> ColumnElement[bool]:
-    if generation is None:
-        return versions.c.live_from.is_not(None) & versions.c.live_until.is_(None)
-    ended = versions.c.live_until.is_(None) | (versions.c.live_until > generation)
-    return (versions.c.live_from <= generation) & ended
-
-
 def _filter_column(key: str) -> Column[str]:
     return FILTER_KEYS[key]
 
@@ -452,22 +457,6 @@ def _document(row: Row[Any]) -> Document:
         chunks=row.chunks,
         ingested_at=datetime.fromisoformat(row.ingested_at),
         status=row.state,
-    )
-
-
-def _live_chunk(row: Row[Any], text: str) -> LiveChunk:
-    return LiveChunk(
-        id=row.id,
-        text=text,
-        start=row.start,
-        end=row.end,
-        page=row.page,
-        heading=row.heading,
-        document=row.document,
-        source=row.source,
-        title=row.title,
-        lang=row.lang,
-        doc_sha256=row.sha256,
     )
 
 

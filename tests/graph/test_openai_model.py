@@ -76,7 +76,7 @@ async def opened(body: Body, *, fast: bool, **headers: str) -> AsyncIterator[Ope
             stream_chunk_timeout=None, stream_usage=True, use_responses_api=False, http_async_client=client,
         )  # fmt: skip
         if fast:
-            model.async_client = FastCompletions(model.async_client)
+            model.async_client = FastCompletions(model.root_async_client)
         yield model
 
 
