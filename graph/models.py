@@ -86,8 +86,8 @@ def _open_openai(settings: Settings) -> BaseChatModel:
         api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else ALIVE_WITHOUT_KEY,
         base_url=settings.openai_base_url,
         max_tokens=settings.max_output_tokens,
-        max_retries=0,  # graph/model_stream.py tries again, and keeps the time without a timer a chunk
-        timeout=Timeout(max(settings.first_content_timeout_s, settings.idle_timeout_s), connect=CONNECT_TIMEOUT_S),
+        max_retries=0,  # graph/model_stream.py tries again, and keeps the time without a timer a read
+        timeout=Timeout(None, connect=CONNECT_TIMEOUT_S),
         stream_chunk_timeout=None,
         stream_usage=True,
         use_responses_api=False,

@@ -1,15 +1,16 @@
 """A stream: the response to a request for a run's events, from wherever its reader stands."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Any
 
 import anyio
 import structlog
 from sse_starlette import EventSourceResponse
-from sse_starlette.sse import SendTimeoutError
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from server.errors import EventNotFound, RunNotFound
 from server.eventlog import Entry, LogGone
@@ -56,19 +57,34 @@ class EventStream(EventSourceResponse):
             sep="\n",
             shutdown_event=anyio.Event(),
             shutdown_grace_period=SHUTDOWN_GRACE_S,
-            send_timeout=SEND_TIMEOUT_S,
         )
         self._leave = leave
+        self._sending_since: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream; a client that takes nothing is cut off, and may come back."""
-        try:
-            await super().__call__(scope, receive, send)
-        except SendTimeoutError:
-            log.warning("reader_dropped", after_s=SEND_TIMEOUT_S)
-            DROPPED_READERS.inc()
-        finally:
-            self._leave()
+        with anyio.CancelScope() as sending:
+            watch = asyncio.create_task(self._cut_off_when_stuck(sending))
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                watch.cancel()
+                self._leave()
+
+    async def _send_with_timeout(self, send: Send, message: Message) -> None:
+        # sse-starlette's own has a timer and a scope for each write, which cost more than the write.
+        self._sending_since = time.monotonic()
+        await send(message)
+        self._sending_since = None
+
+    async def _cut_off_when_stuck(self, sending: anyio.CancelScope) -> None:
+        while True:
+            await asyncio.sleep(SEND_TIMEOUT_S / 4)
+            if self._sending_since is not None and time.monotonic() - self._sending_since >= SEND_TIMEOUT_S:
+                log.warning("reader_dropped", after_s=SEND_TIMEOUT_S)
+                DROPPED_READERS.inc()
+                sending.cancel()
+                return
 
 
 def parse_event_id(event_id: str) -> tuple[str, int]:

@@ -125,11 +125,13 @@ class MemoryEventLog:
         """It always is."""
 
     def _log(self, run_id: str) -> _RunLog:
-        self._expire()
-        try:
-            return self._logs[run_id]
-        except KeyError:
-            raise LogGone(run_id) from None
+        log = self._logs.get(run_id)
+        if log is not None and log.ended_at is not None:
+            self._expire()
+            log = self._logs.get(run_id)
+        if log is None:
+            raise LogGone(run_id)
+        return log
 
     def _end(self, run_id: str, log: _RunLog) -> None:
         log.ended_at = self._clock()
