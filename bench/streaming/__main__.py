@@ -1,6 +1,6 @@
 """Measure streaming: the service, a raw relay and what a tutorial builds, in one interleaved run.
 
-Usage: python -m bench.streaming [--rounds N] [--chunks N] [--levels …] [--llamaindex PYTHON] [--quick]
+Usage: python -m bench.streaming [--rounds N] [--chunks N] [--levels …] [--targets …] [--llamaindex PYTHON] [--workers]
 
 Servers have one core, the model's server and the load generator another one (Linux). Prints each result, keeps it as a
 line of JSON in `bench/streaming/results.jsonl`, and writes the table and the plots of docs/performance.md.
@@ -18,13 +18,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bench.streaming.corpus import make_corpus
 from bench.streaming.report import write_report
 
+SERVE = ("serve", "--port", "PORT")
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "bench"
@@ -34,6 +35,9 @@ FRESH = "open400"
 """The level whose memory is measured."""
 NEEDED = {"message", "source", "status", "done"}
 """Events that each run of citestream must have shown; one with whole sentences `citation` as well."""
+CHEAP = ("fixed", "full20", "paced10")
+"""Levels that tell what a feature costs."""
+REDIS, POSTGRES = "redis://127.0.0.1:6379/0", "postgresql://root@127.0.0.1:5432/test"
 
 LEVELS: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     "one": ({"tokens": 1, "pause_s": 0}, ["--at-once", "1", "--total", "40"]),
@@ -59,6 +63,9 @@ class Target:
     path: str = "/ask"
     body: str = '{"question": "QUESTION", "session": "SESSION"}'
     env: Mapping[str, str] = field(default_factory=dict)
+    levels: Sequence[str] = tuple(LEVELS)
+    cites: bool = True
+    """Whether whole sentences must bring `citation` events; a service other than citestream has none."""
 
 
 def targets(llamaindex: str | None, upstream: int) -> dict[str, Target]:
@@ -72,17 +79,34 @@ def targets(llamaindex: str | None, upstream: int) -> dict[str, Target]:
         "CITESTREAM_DISCONNECT_GRACE_S": "0",
         "CITESTREAM_LOG_LEVEL": "warning",
     }
-    ours = [sys.executable, "-m", "citestream", "serve", "--port", "PORT"]
-    chat = {"path": "/v1/chat/stream", "body": '{"question": "QUESTION"}'}
+    ours = [sys.executable, "-m", "citestream", *SERVE]
+    less = [sys.executable, "-m", "bench.streaming.without"]
+    ask = Target(ours, "/v1/chat/stream", '{"question": "QUESTION"}', service)
+    part = replace(ask, levels=CHEAP)
     found = {
         "raw relay": Target(_uvicorn(sys.executable, "bench.streaming.relay"), env=model),
         "plain LangGraph": Target(_uvicorn(sys.executable, "bench.streaming.plain"), env=model),
-        "citestream": Target(ours, env=service, **chat),
-        "citestream, library client": Target(ours, env={**service, "CITESTREAM_OPENAI_CLIENT": "library"}, **chat),
+        "citestream": ask,
+        "… without citations": replace(ask, command=[*less, "citations", *SERVE], cites=False),
+        "… without verification": replace(part, command=[*less, "verification", *SERVE]),
+        "… without stored turns": replace(part, body='{"question": "QUESTION", "history": []}'),
+        "… with the library's client": replace(part, env={**service, "CITESTREAM_OPENAI_CLIENT": "library"}),
     }
     if llamaindex is not None:
         found["LlamaIndex"] = Target(_uvicorn(llamaindex, "llamaindex_"), env=model)
     return found
+
+
+def worker_targets(upstream: int) -> dict[str, Target]:
+    """The service with one process and with two, which share Redis and PostgreSQL."""
+    service = targets(None, upstream)["citestream"]
+    env = {**service.env, "CITESTREAM_EVENT_LOG": REDIS, "CITESTREAM_DATABASE_URL": POSTGRES}
+    return {
+        f"{number} worker{'s' * (number > 1)}": replace(
+            service, command=[*service.command, "--workers", str(number)], env=env
+        )
+        for number in (1, 2)
+    }
 
 
 def _uvicorn(python: str, module: str) -> list[str]:
@@ -91,12 +115,12 @@ def _uvicorn(python: str, module: str) -> list[str]:
 
 @contextmanager
 def running(
-    command: Sequence[str], port: int, core: int, log: Path, env: Mapping[str, str], cwd: Path
+    command: Sequence[str], port: int, core: str, log: Path, env: Mapping[str, str], cwd: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process on a core of its own, from its first answer until the block ends."""
     with log.open("ab") as out:
         started = subprocess.Popen(
-            ["taskset", "-c", str(core), *command], stdout=out, stderr=out, cwd=cwd, env={**os.environ, **env}
+            ["taskset", "-c", core, *command], stdout=out, stderr=out, cwd=cwd, env={**os.environ, **env}
         )
     try:
         end = time.monotonic() + START_S
@@ -137,7 +161,8 @@ class Bench:
         self._cores = arguments.cores
         self._upstream = free_port()
         self._data = make_corpus(BUILD, arguments.chunks)
-        self._targets = targets(arguments.llamaindex, self._upstream)
+        made = worker_targets(self._upstream) if arguments.workers else targets(arguments.llamaindex, self._upstream)
+        self._targets = {name: made[name] for name in arguments.targets or made}
 
     def run(self, levels: Sequence[str], rounds: int) -> Iterator[dict[str, Any]]:
         """Results: each round measures each level with each server; memory in a fresh process."""
@@ -150,11 +175,11 @@ class Bench:
                     }
                     for level in levels:
                         for name, (port, pid) in started.items():
-                            if level != FRESH:
+                            if level != FRESH and level in self._targets[name].levels:
                                 yield self._measure(number, level, name, port, pid)
                 if FRESH in levels:
-                    for name, target in self._targets.items():
-                        with self._started(name, target) as (port, pid):
+                    for name in [name for name, target in self._targets.items() if FRESH in target.levels]:
+                        with self._started(name, self._targets[name]) as (port, pid):
                             yield self._measure(number, FRESH, name, port, pid)
 
     @contextmanager
@@ -175,7 +200,7 @@ class Bench:
         }
         command = [part.replace("PORT", str(port)) for part in target.command]
         cwd = HERE if "llamaindex_:app" in command else ROOT
-        log = BUILD / f"{name.replace(' ', '-').replace(',', '')}.log"
+        log = BUILD / f"{name.replace(' ', '-')}.log"
         with running(command, port, self._cores[0], log, env, cwd) as process:
             self._load(target, ["--at-once", "3", "--total", "9"], {"tokens": 20, "pause_s": 0}, port, process.pid)
             yield port, process.pid
@@ -183,7 +208,7 @@ class Bench:
     def _measure(self, number: int, level: str, name: str, port: int, pid: int) -> dict[str, Any]:
         target, (pace, load) = self._targets[name], LEVELS[level]
         found = self._load(target, load, pace, port, pid)
-        needed = NEEDED | ({"citation"} if pace["tokens"] > 1 else set())
+        needed = NEEDED | ({"citation"} if pace["tokens"] > 1 and target.cites else set())
         if target.path.startswith("/v1") and "left" not in found and not found["events"].keys() >= needed:
             raise SystemExit(f"{level}: {name} did not do all that it says it does: {found}")
         return {"round": number, "level": level, "target": name, **found}
@@ -208,8 +233,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--chunks", type=int, default=10_000)
     parser.add_argument("--levels", nargs="+", choices=LEVELS, default=list(LEVELS))
+    parser.add_argument("--targets", nargs="+", help="names of what to measure; all without it")
+    parser.add_argument(
+        "--workers", action="store_true", help="instead, one and two processes over Redis and PostgreSQL (see --cores)"
+    )
     parser.add_argument("--llamaindex", help="a Python that has what bench/streaming/llamaindex_.py needs")
-    parser.add_argument("--cores", type=int, nargs=2, default=(0, 1), help="of the servers; of model and load")
+    parser.add_argument("--cores", nargs=2, default=("0", "1"), help="of the servers; of model and load")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the lines of JSON, replaced")
     arguments = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,9 @@ LEVELS = {
     "leave400": "400 readers leave: closed at the model, after ms, tokens after",
     "open400": "400 open streams: KB a stream (MB at rest)",
 }
-COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756")
+COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#54a24b", "#b279a2")
+WHOLE = "citestream"
+PARTS = ("fixed", "full20", "paced10")
 PLOTS = {"cpu-full": "full20", "cpu-paced": "paced10"}
 """Picture -> the level whose CPU it shows."""
 Results = Mapping[tuple[str, str], Sequence[dict[str, Any]]]
@@ -42,7 +44,7 @@ def write_report(lines: Path, docs: Path, minutes: int) -> None:
     pictures = "".join(f"![{LEVELS[level]}](images/{name}.svg)\n" for name, level in drawn.items())
     text = re.sub(
         r"(<!-- measured -->\n).*(<!-- end -->)",
-        lambda found: found[1] + about + table(results) + "\n" + pictures + "\n" + found[2],
+        lambda found: found[1] + about + table(results) + "\n" + parts(results) + "\n" + pictures + "\n" + found[2],
         page.read_text(encoding="utf-8"),
         flags=re.DOTALL,
     )
@@ -52,8 +54,8 @@ def write_report(lines: Path, docs: Path, minutes: int) -> None:
 
 
 def table(results: Results) -> str:
-    """Markdown: a row a level, a column a target."""
-    names = list(dict.fromkeys(target for _, target in results))
+    """Markdown: a row a level, a column a target that was measured at all of them."""
+    names = [name for name in _targets(results) if ("one", name) in results]
     lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for level, title in LEVELS.items():
         cells = [_cell(level, results.get((level, name), [])) for name in names]
@@ -65,9 +67,19 @@ def table(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
+def parts(results: Results) -> str:
+    """Markdown: a row for the service and for each of its parts left out, a column a level that tells its cost."""
+    lines = [f"| | {' | '.join(LEVELS[level] for level in PARTS)} |", "|---" * (len(PARTS) + 1) + "|"]
+    for name in _targets(results):
+        if name == WHOLE or name.startswith("…"):
+            cells = [_cell(level, results.get((level, name), [])) for level in PARTS]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def bars(results: Results, level: str, measure: Callable[[Sequence[dict[str, Any]]], float]) -> str:
     """A bar a target, as SVG."""
-    values = {name: measure(found) for (of, name), found in results.items() if of == level}
+    values = {name: measure(found) for (of, name), found in results.items() if of == level and ("one", name) in results}
     longest = max(values.values(), default=1) or 1
     height = 34 * len(values) + 34
     parts = [
@@ -81,6 +93,10 @@ def bars(results: Results, level: str, measure: Callable[[Sequence[dict[str, Any
         parts.append(f'<rect x="220" y="{y}" width="{width:.1f}" height="24" fill="{COLOURS[place % len(COLOURS)]}"/>')
         parts.append(f'<text x="{226 + width:.1f}" y="{y + 18}">{value:g}</text>')
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _targets(results: Results) -> list[str]:
+    return list(dict.fromkeys(target for _, target in results))
 
 
 def _cpu(found: Sequence[dict[str, Any]]) -> float:

@@ -97,6 +97,8 @@ _LIVE_NOW = _live(versions.c.live_from.is_not(None) & versions.c.live_until.is_(
 _LIVE_THEN = _live(
     (versions.c.live_from <= _GENERATION) & (versions.c.live_until.is_(None) | (versions.c.live_until > _GENERATION))
 )
+_COLLECTION = select(collections).where(collections.c.name == bindparam("called"))
+_ANY_DOCUMENT = select(documents.c.id).where(documents.c.live_version.is_not(None)).limit(1)
 _NEAR = _near()
 _STRETCHES = _stretches()
 _SLICE = select(
@@ -128,7 +130,7 @@ class Library:
     def collection(self, name: str) -> Collection:
         """The collection of that name. Raises CollectionNotFound."""
         with self._engine.connect() as connection:
-            row = connection.execute(select(collections).where(collections.c.name == name)).one_or_none()
+            row = connection.execute(_COLLECTION, {"called": name}).one_or_none()
         if row is None:
             raise no_collection(name)
         return as_collection(row)
@@ -211,8 +213,7 @@ class Library:
     def is_empty(self) -> bool:
         """Whether no document is live in any collection."""
         with self._engine.connect() as connection:
-            query = select(documents.c.id).where(documents.c.live_version.is_not(None)).limit(1)
-            return connection.execute(query).first() is None
+            return connection.execute(_ANY_DOCUMENT).first() is None
 
     def generation(self) -> int:
         """A number that grows whenever what is live changes."""
