@@ -100,7 +100,7 @@ def targets(llamaindex: str | None, upstream: int) -> dict[str, Target]:
 def worker_targets(upstream: int) -> dict[str, Target]:
     """The service with one process and with two, which share Redis and PostgreSQL."""
     service = targets(None, upstream)["citestream"]
-    env = {**service.env, "CITESTREAM_EVENT_LOG": REDIS, "CITESTREAM_DATABASE_URL": POSTGRES}
+    env = {**service.env, "CITESTREAM_EVENTS_URL": REDIS, "CITESTREAM_DATABASE_URL": POSTGRES}
     return {
         f"{number} worker{'s' * (number > 1)}": replace(
             service, command=[*service.command, "--workers", str(number)], env=env
