@@ -9,6 +9,7 @@ of sentences with one number, name or verb changed, 94 to 100 % (bench/quality/m
 
 import re
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,8 +40,8 @@ _AFFIRMATIONS = frozenset(terms("yes yeah yep absolutely well sure indeed okay o
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _NAME = re.compile(r"(?<![.!?。！？]\s)(?<=\s)[A-Z][\w-]*[A-Za-z]")
 _FENCE_LINE = re.compile(r"^\s*(?:`{3,}|~{3,}).*$", re.MULTILINE)
-_SQUEEZED = re.compile(r"""[^\s*_`~|"'“”‘’\\]+""")
-"""What is left of a text without white space and markup."""
+_LEFT_OUT = re.compile(r"""[\s*_`~|"'“”‘’\\]+""")
+"""White space and markup."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,16 @@ class Reading:
     passage: Passage
 
     @cached_property
-    def squeezed(self) -> tuple[str, Sequence[int]]:
-        """The text as quotes are looked for in it, and where each character came from."""
+    def squeezed(self) -> str:
+        """The text as quotes are looked for in it."""
         return _squeeze(self.passage["text"])
+
+    @cached_property
+    def places(self) -> Sequence[int]:
+        """Where each character of `squeezed` came from."""
+        kept = enumerate(self.passage["text"])
+        # A list of numbers would take nine times the memory, for as long as the answer streams.
+        return array("I", [place for place, char in kept if not _LEFT_OUT.match(char) and len(char.lower()) == 1])
 
     @cached_property
     def sentences(self) -> list[tuple[int, int]]:
@@ -72,9 +80,13 @@ class Reading:
         return sentence_spans(text) or [(0, len(text))]
 
     @cached_property
-    def terms(self) -> list[tuple[str, ...]]:
-        """The index terms of each sentence."""
-        return [tuple(terms(self.passage["text"][start:end])) for start, end in self.sentences]
+    def terms(self) -> Mapping[str, Sequence[int]]:
+        """Index term -> the numbers of the sentences that have it."""
+        having: dict[str, list[int]] = defaultdict(list)
+        for number, (start, end) in enumerate(self.sentences):
+            for term in set(terms(self.passage["text"][start:end])):
+                having[term].append(number)
+        return having
 
 
 Idf = Callable[[Iterable[str]], Mapping[str, float]]
@@ -145,15 +157,14 @@ def _find_quote(claim: str, reading: Reading) -> tuple[int, int] | None:
     """Where the claim's words stand in the text as they are: white space, markup and the last stop do not count."""
     text = reading.passage["text"]
     claim = _FENCE_LINE.sub("", claim)
-    wanted, _ = _squeeze(claim.strip().rstrip(".。!！?？;；:："))
+    wanted = _squeeze(claim.strip().rstrip(".。!！?？;；:："))
     wanted = re.sub(r"^[-+•#>]+", "", wanted)
     lead = "".join(takewhile(lambda char: not (char.isalnum() or char.isspace()), claim.strip()))
     if len(wanted) < 2:
         return None
-    squeezed, places = reading.squeezed
-    at = squeezed.find(wanted)
+    at = reading.squeezed.find(wanted)
     while at >= 0:
-        start, end = places[at], places[at + len(wanted) - 1] + 1
+        start, end = reading.places[at], reading.places[at + len(wanted) - 1] + 1
         if not (_joins(text, start) or _joins(text, end)):
             # Signs that were not looked for, as in `--option`, belong to the quote where the claim begins with them.
             while start and text[start - 1] in lead:
@@ -161,26 +172,17 @@ def _find_quote(claim: str, reading: Reading) -> tuple[int, int] | None:
             while end < len(text) and text[end] in ".。!！?？;；”’»」』)）\"'`*_":
                 end += 1
             return start, end
-        at = squeezed.find(wanted, at + 1)
+        at = reading.squeezed.find(wanted, at + 1)
     return None
 
 
-def _squeeze(text: str) -> tuple[str, Sequence[int]]:
-    """The text without white space and markup in lower case, and where each character came from."""
-    kept: list[str] = []
-    places = array("I")  # a list of numbers takes nine times the memory, for as long as the answer streams
-    for found in _SQUEEZED.finditer(text):
-        lower = found.group().lower().replace("ς", "σ")
-        if len(lower) == found.end() - found.start():
-            kept.append(lower)
-            places.extend(range(found.start(), found.end()))
-            continue
-        for place, char in enumerate(found.group(), found.start()):  # "İ" becomes two, and is left out
-            lower = char.lower().replace("ς", "σ")
-            if len(lower) == 1:
-                kept.append(lower)
-                places.append(place)
-    return "".join(kept), places
+def _squeeze(text: str) -> str:
+    """The text without white space and markup, and without what is no single character in lower case, as is "İ"."""
+    kept = _LEFT_OUT.sub("", text)
+    lower = kept.lower().replace("ς", "σ")  # lower() makes one of Σ at the end of a word
+    if len(lower) != len(kept):
+        lower = "".join(char.lower() for char in kept if len(char.lower()) == 1).replace("ς", "σ")
+    return lower
 
 
 def _joins(text: str, position: int) -> bool:
@@ -194,13 +196,17 @@ def _joins(text: str, position: int) -> bool:
 def _best_span(reading: Reading, weights: Mapping[str, float]) -> tuple[tuple[int, int], float]:
     """The sentence that covers most of the weights, with neighbours while they add something; and the share."""
     total = sum(weights.values()) or 1.0
-    spans, found = reading.sentences, reading.terms
+    spans = reading.sentences
+    found = [(weight, reading.terms[term]) for term, weight in weights.items() if term in reading.terms]
+    alone = [0.0] * len(spans)
+    for weight, numbers in found:
+        for number in numbers:
+            alone[number] += weight
 
     def share(first: int, last: int) -> float:
-        inside = set().union(*found[first : last + 1])
-        return sum(weight for term, weight in weights.items() if term in inside) / total
+        return sum(weight for weight, numbers in found if any(first <= n <= last for n in numbers)) / total
 
-    first = last = max(range(len(spans)), key=lambda i: (share(i, i), spans[i][0] - spans[i][1]))
+    first = last = max(range(len(spans)), key=lambda i: (alone[i], spans[i][0] - spans[i][1]))
     covered = share(first, last)
     while last - first + 1 < MAX_SPAN_SENTENCES:
         wider = [(f, b) for f, b in ((first - 1, last), (first, last + 1)) if f >= 0 and b < len(spans)]

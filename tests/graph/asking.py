@@ -11,7 +11,7 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from pydantic import SecretStr
 
 from graph.build import build_graph
-from graph.events import run_deadline, stop_event
+from graph.events import only_emitted, run_deadline, stop_event
 from graph.resources import Resources
 from graph.state.context import TurnContext
 from tests.upstream import Upstream
@@ -54,6 +54,7 @@ async def ask(
     """Run the graph in a task of its own. `run` is filled while it works, also when it fails."""
     run = Run() if run is None else run
     variables = copy_context()
+    variables.run(only_emitted.set, True)
     variables.run(stop_event.set, stop)
     variables.run(run_deadline.set, None if within_s is None else time.monotonic() + within_s)
     asking = asyncio.create_task(

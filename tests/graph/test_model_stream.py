@@ -125,6 +125,30 @@ async def test_a_stop_does_not_wait_for_a_model_that_swallows_cancels() -> None:
     assert model.closed == 1
 
 
+async def test_a_fault_of_whoever_takes_the_pieces_is_not_the_models() -> None:
+    model = Scripted(scripts=[["one", "two", 5.0]])
+    taken: list[Piece] = []
+
+    def take(piece: Piece) -> None:
+        taken.append(piece)
+        raise ValueError("mine")
+
+    async with open_model_stream(model, [HumanMessage("?")], limits(), take) as stream:
+        with pytest.raises(ValueError, match="mine"):
+            await stream.end()
+    assert ([piece.text for piece in taken], model.calls, model.closed) == (["one"], 1, 1)
+
+
+async def test_what_comes_after_silence_was_given_up_is_not_taken() -> None:
+    model = Scripted(scripts=[["one", 0.3, "two"]], swallows=1)
+    pieces: list[Piece] = []
+    async with open_model_stream(model, [HumanMessage("?")], limits(idle_timeout_s=0.1), pieces.append) as stream:
+        with pytest.raises(ModelTimeout):
+            await stream.end()
+        await asyncio.sleep(1)
+    assert [piece.text for piece in pieces] == ["one"]
+
+
 async def test_a_node_that_is_cancelled_while_it_closes_the_stream_does_not_leave_it_open() -> None:
     model = Scripted(scripts=[["word", 5.0]], swallows=5)
     reading = asyncio.create_task(read(model))

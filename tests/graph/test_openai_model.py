@@ -2,19 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx2
 import openai
 import pytest
 from langchain_core import exceptions as core
-from langchain_core.messages import AIMessageChunk
+from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.runnables.config import set_config_context
 
+from graph.events import only_emitted
+from graph.model_stream import Limits, Piece, open_model_stream
 from graph.openai_model import FastCompletions, OpenAICompatible, Timeout
-from graph.text_chunk import TextChunk
+from graph.text_chunk import TextChunk, text_taker
 
 CALL = {"index": 0, "id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"x": '}}
 REST = {"index": 0, "function": {"arguments": "1}"}}
@@ -85,6 +90,13 @@ async def read(reads: Sequence[bytes | Exception], *, fast: bool, **headers: str
         return [piece async for piece in model.astream("?")]
 
 
+@contextmanager
+def taking(take: Callable[[Sequence[str]], bool]) -> Iterator[None]:
+    token = text_taker.set(take)
+    yield
+    text_taker.reset(token)
+
+
 def whole(pieces: Sequence[AIMessageChunk]) -> dict[str, Any]:
     """What the pieces add up to, without what differs from call to call."""
     generations = [ChatGenerationChunk(message=piece) for piece in pieces]
@@ -113,6 +125,94 @@ async def test_text_that_comes_in_one_read_is_one_piece_that_knows_its_parts() -
     first, *_ = await read([b"".join(frames(STREAMS["text"]))], fast=True)
     assert isinstance(first, TextChunk)
     assert (first.content, first.texts) == ("The fox sleeps", ["", "The ", "fox ", "sleeps"])
+
+
+@pytest.mark.parametrize("name", [name for name in STREAMS if name != "nothing"])
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_taker_gets_all_plain_text_but_the_first_in_its_place(name: str, at_once: bool) -> None:
+    reads = frames(STREAMS[name])
+    reads = [b"".join(reads)] if at_once else reads
+    said: list[str] = []
+
+    def take(texts: Sequence[str]) -> bool:
+        said.append("".join(texts))
+        return True
+
+    async with opened(Body(reads), fast=True) as model:
+        with taking(take):
+            async for piece in model.astream("?"):
+                said.append(piece.text)
+    assert "".join(said) == whole(await read(reads, fast=False))["content"]
+
+
+async def test_a_taker_may_end_the_stream() -> None:
+    body = Body(frames(STREAMS["text"]))
+    taken: list[str] = []
+
+    def take(texts: Sequence[str]) -> bool:
+        taken.extend(texts)
+        return False
+
+    async with opened(body, fast=True) as model:
+        with taking(take):
+            pieces = [piece.text async for piece in model.astream("?")]
+    assert (taken, "".join(pieces)) == (["The "], "")
+    assert body.closed
+
+
+class Tracer(BaseCallbackHandler):
+    """Hears every token, as LangSmith's does."""
+
+    def __init__(self) -> None:
+        self.heard = ""
+
+    def on_llm_new_token(self, token: Any, **_: Any) -> None:
+        self.heard += token
+
+
+@pytest.mark.parametrize("traced", [False, True])
+async def test_text_goes_past_langchain_only_where_nobody_else_wants_it(traced: bool) -> None:
+    tracer = Tracer()
+    callbacks = AsyncCallbackManager(handlers=[tracer] if traced else [])
+    pieces: list[Piece] = []
+
+    async def answer(model: OpenAICompatible) -> None:
+        only_emitted.set(True)
+        limits = Limits(5, 5, time.monotonic() + 5, max_output_tokens=100)
+        async with open_model_stream(model, [HumanMessage("?")], limits, pieces.append) as stream:
+            await stream.end()
+
+    async with opened(Body(frames(STREAMS["text"])), fast=True) as model:
+        with set_config_context({"callbacks": callbacks}) as context:
+            await asyncio.create_task(answer(model), context=context)
+    assert "".join(piece.text for piece in pieces) == "The fox sleeps"
+    assert [piece.text for piece in pieces if piece.message_id is None] == (
+        [] if traced else ["The ", "fox ", "sleeps"]
+    )
+    assert tracer.heard == ("The fox sleeps" if traced else "")
+    assert pieces[-1].usage or pieces[-2].usage
+
+
+@pytest.mark.parametrize("more", [{}, {"extra_body": {"top_k": 3}}, {"extra_headers": {"x-mine": "yes"}}])
+async def test_a_request_is_the_one_that_the_library_sends(more: dict[str, Any]) -> None:
+    sent: list[dict[str, Any]] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        headers = {name: value for name, value in request.headers.items() if not name.startswith("x-stainless")}
+        sent.append({"url": str(request.url), "headers": headers, "body": json.loads(request.content)})
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=Body(frames(STREAMS["text"])))
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
+        for fast in (True, False):
+            model = OpenAICompatible(
+                model="m", api_key="k", base_url="http://upstream/v1", max_retries=0, timeout=Timeout(5), max_tokens=9,
+                stream_usage=True, use_responses_api=False, http_async_client=client, temperature=0.5,
+            )  # fmt: skip
+            if fast:
+                model.async_client = FastCompletions(model.root_async_client)
+            talk = [SystemMessage("Be brief."), HumanMessage("?"), AIMessage("!"), HumanMessage("??")]
+            assert "".join([piece.text async for piece in model.astream(talk, **more)]) == "The fox sleeps"
+    assert sent[0] == sent[1]
 
 
 @pytest.mark.parametrize("headers", [{"content-type": "application/json"}, {"content-encoding": "identity"}])
