@@ -37,7 +37,7 @@ NEEDED = {"message", "source", "status", "done"}
 """Events that each run of citestream must have shown; one with whole sentences `citation` as well."""
 CHEAP = ("fixed", "full20", "paced10")
 """Levels that tell what a feature costs."""
-REDIS, POSTGRES = "redis://127.0.0.1:6379/0", "postgresql://root@127.0.0.1:5432/test"
+REDIS, POSTGRES = "redis://127.0.0.1:6379/0", "postgresql://root@127.0.0.1:5432/citestream_bench"
 
 LEVELS: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     "one": ({"tokens": 1, "pause_s": 0}, ["--at-once", "1", "--total", "40"]),
