@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.streaming.corpus import make_corpus
+from bench.streaming.corpus import make_corpus, program_for
 from bench.streaming.report import write_report
 
 SERVE = ("serve", "--port", "PORT")
@@ -68,8 +68,8 @@ class Target:
     """Whether whole sentences must bring `citation` events; a service other than citestream has none."""
 
 
-def targets(llamaindex: str | None, upstream: int) -> dict[str, Target]:
-    """The servers by name; each gets its port and a copy of the data."""
+def targets(llamaindex: str | None, upstream: int, program: str = "citestream") -> dict[str, Target]:
+    """The servers by name; each gets its port and a copy of the data. `program` runs citestream's commands."""
     model = {"OPENAI_BASE_URL": f"http://127.0.0.1:{upstream}/v1", "OPENAI_API_KEY": "none"}
     service = {
         **model,
@@ -79,7 +79,7 @@ def targets(llamaindex: str | None, upstream: int) -> dict[str, Target]:
         "CITESTREAM_DISCONNECT_GRACE_S": "0",
         "CITESTREAM_LOG_LEVEL": "warning",
     }
-    ours = [sys.executable, "-m", "citestream", *SERVE]
+    ours = [sys.executable, "-m", program, *SERVE]
     less = [sys.executable, "-m", "bench.streaming.without"]
     ask = Target(ours, "/v1/chat/stream", '{"question": "QUESTION"}', service)
     part = replace(ask, levels=CHEAP)
@@ -161,7 +161,12 @@ class Bench:
         self._cores = arguments.cores
         self._upstream = free_port()
         self._data = make_corpus(BUILD, arguments.chunks)
-        made = worker_targets(self._upstream) if arguments.workers else targets(arguments.llamaindex, self._upstream)
+        program = program_for(arguments.chunks)
+        made = (
+            worker_targets(self._upstream)
+            if arguments.workers
+            else targets(arguments.llamaindex, self._upstream, program)
+        )
         self._targets = {name: made[name] for name in arguments.targets or made}
 
     def run(self, levels: Sequence[str], rounds: int) -> Iterator[dict[str, Any]]:

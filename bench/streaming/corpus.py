@@ -27,12 +27,16 @@ def make_corpus(folder: Path, chunks: int) -> Path:
         documents.mkdir(parents=True, exist_ok=True)
         for number in range(max(1, chunks // CHUNKS_A_DOCUMENT)):
             (documents / f"{number:05}.md").write_text(_document(number), encoding="utf-8")
-        program = "citestream" if chunks <= MOST_EMBEDDED else "bench.streaming.word_vectors"
-        command = [sys.executable, "-m", program, "ingest", str(documents)]
+        command = [sys.executable, "-m", program_for(chunks), "ingest", str(documents)]
         subprocess.run(command, env={**os.environ, "CITESTREAM_DATA_DIR": str(data)}, check=True)
         export_chunks(data)
         (data / "done").touch()
     return data
+
+
+def program_for(chunks: int) -> str:
+    """What runs citestream's commands over so many chunks."""
+    return "citestream" if chunks <= MOST_EMBEDDED else "bench.streaming.word_vectors"
 
 
 def export_chunks(data: Path) -> None:
