@@ -180,6 +180,8 @@ class ModelStream:
 
     def _add(self, piece: Piece, texts: Sequence[str], held: list[Piece]) -> bool:
         """Add a piece with these texts, as far as they are within the limit; whether the model may go on."""
+        if self.cut:
+            return False  # LangChain has a last word after a stream that was ended
         fitting = self._count_fitting(texts)
         self.cut = fitting < len(texts)
         if not self.cut:

@@ -94,10 +94,14 @@ class FastCompletions:
 
     async def create(self, **payload: Any) -> Any:
         """A completion, or an async iterator of chunks. Raises as openai does."""
+        answer = await self._post(payload)
+        return _TextStream(answer) if isinstance(answer, openai.AsyncStream) and _is_plain(answer.response) else answer
+
+    async def _post(self, payload: dict[str, Any]) -> Any:
         if not payload.get("stream") or payload.keys() & _OF_THE_CALL:
             return await self._client.chat.completions.create(**payload)
         # What openai's own `create` does, but for walking through the payload by its types, which changes none of it.
-        answer: openai.AsyncStream[ChatCompletionChunk] = await self._client.post(
+        return await self._client.post(
             "/chat/completions",
             body=payload,
             options={"security": {"bearer_auth": True}},
@@ -105,7 +109,6 @@ class FastCompletions:
             stream=True,
             stream_cls=openai.AsyncStream[ChatCompletionChunk],
         )
-        return _TextStream(answer) if _is_plain(answer.response) else answer
 
 
 class _TextStream:
