@@ -9,7 +9,6 @@ of sentences with one number, name or verb changed, 94 to 100 % (bench/quality/m
 
 import re
 from array import array
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,10 +81,10 @@ class Reading:
     @cached_property
     def terms(self) -> Mapping[str, Sequence[int]]:
         """Index term -> the numbers of the sentences that have it."""
-        having: dict[str, list[int]] = defaultdict(list)
+        having: dict[str, list[int]] = {}
         for number, (start, end) in enumerate(self.sentences):
             for term in set(terms(self.passage["text"][start:end])):
-                having[term].append(number)
+                having.setdefault(term, []).append(number)
         return having
 
 

@@ -63,19 +63,23 @@ class EventStream(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream; a client that takes nothing is cut off, and may come back."""
+
+        async def send_watched(message: Message) -> None:
+            self._sending_since = time.monotonic()
+            await send(message)
+            self._sending_since = None
+
         with anyio.CancelScope() as sending:
             watch = asyncio.create_task(self._cut_off_when_stuck(sending))
             try:
-                await super().__call__(scope, receive, send)
+                await super().__call__(scope, receive, send_watched)
             finally:
                 watch.cancel()
                 self._leave()
 
     async def _send_with_timeout(self, send: Send, message: Message) -> None:
-        # sse-starlette's own has a timer and a scope for each write, which cost more than the write.
-        self._sending_since = time.monotonic()
+        # sse-starlette's own makes a scope for each write, also without a timeout, which costs more than the write.
         await send(message)
-        self._sending_since = None
 
     async def _cut_off_when_stuck(self, sending: anyio.CancelScope) -> None:
         while True:

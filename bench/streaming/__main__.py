@@ -2,8 +2,9 @@
 
 Usage: python -m bench.streaming [--rounds N] [--chunks N] [--levels …] [--targets …] [--llamaindex PYTHON] [--workers]
 
-Servers have one core, the model's server and the load generator another one (Linux). Prints each result, keeps it as a
-line of JSON in `bench/streaming/results.jsonl`, and writes the table and the plots of docs/performance.md.
+Servers have one core, the model's server and the load generator another one (Linux). Prints each result and keeps it as
+a line of JSON: of the whole in `bench/streaming/results.jsonl`, from which the table and the plots of
+docs/performance.md are written, of a part in `build/bench/part.jsonl`.
 """
 
 import argparse
@@ -23,20 +24,19 @@ from pathlib import Path
 from typing import Any
 
 from bench.streaming.corpus import make_corpus, program_for
-from bench.streaming.report import write_report
+from bench.streaming.report import PARTS, write_report
 
 SERVE = ("serve", "--port", "PORT")
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "bench"
 RESULTS = HERE / "results.jsonl"
+CHUNKS = 10_000
 START_S = 120
 FRESH = "open400"
 """The level whose memory is measured."""
 NEEDED = {"message", "source", "status", "done"}
 """Events that each run of citestream must have shown; one with whole sentences `citation` as well."""
-CHEAP = ("fixed", "full20", "paced10")
-"""Levels that tell what a feature costs."""
 REDIS, POSTGRES = "redis://127.0.0.1:6379/0", "postgresql://root@127.0.0.1:5432/citestream_bench"
 
 LEVELS: Mapping[str, tuple[dict[str, Any], list[str]]] = {
@@ -82,7 +82,7 @@ def targets(llamaindex: str | None, upstream: int, program: str = "citestream") 
     ours = [sys.executable, "-m", program, *SERVE]
     less = [sys.executable, "-m", "bench.streaming.without"]
     ask = Target(ours, "/v1/chat/stream", '{"question": "QUESTION"}', service)
-    part = replace(ask, levels=CHEAP)
+    part = replace(ask, levels=PARTS)
     found = {
         "raw relay": Target(_uvicorn(sys.executable, "bench.streaming.relay"), env=model),
         "plain LangGraph": Target(_uvicorn(sys.executable, "bench.streaming.plain"), env=model),
@@ -97,9 +97,9 @@ def targets(llamaindex: str | None, upstream: int, program: str = "citestream") 
     return found
 
 
-def worker_targets(upstream: int) -> dict[str, Target]:
+def worker_targets(upstream: int, program: str) -> dict[str, Target]:
     """The service with one process and with two, which share Redis and PostgreSQL."""
-    service = targets(None, upstream)["citestream"]
+    service = targets(None, upstream, program)["citestream"]
     env = {**service.env, "CITESTREAM_EVENTS_URL": REDIS, "CITESTREAM_DATABASE_URL": POSTGRES}
     return {
         f"{number} worker{'s' * (number > 1)}": replace(
@@ -163,7 +163,7 @@ class Bench:
         self._data = make_corpus(BUILD, arguments.chunks)
         program = program_for(arguments.chunks)
         made = (
-            worker_targets(self._upstream)
+            worker_targets(self._upstream, program)
             if arguments.workers
             else targets(arguments.llamaindex, self._upstream, program)
         )
@@ -236,7 +236,7 @@ def main() -> None:
     """Measure, keep, report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--chunks", type=int, default=10_000)
+    parser.add_argument("--chunks", type=int, default=CHUNKS)
     parser.add_argument("--levels", nargs="+", choices=LEVELS, default=list(LEVELS))
     parser.add_argument("--targets", nargs="+", help="names of what to measure; all without it")
     parser.add_argument(
@@ -244,18 +244,20 @@ def main() -> None:
     )
     parser.add_argument("--llamaindex", help="a Python that has what bench/streaming/llamaindex_.py needs")
     parser.add_argument("--cores", nargs=2, default=("0", "1"), help="of the servers; of model and load")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the lines of JSON, replaced")
+    parser.add_argument("--results", type=Path, help="another file for the lines of JSON; it is replaced")
     arguments = parser.parse_args()
+    part = arguments.workers or arguments.targets or arguments.levels != list(LEVELS) or arguments.chunks != CHUNKS
+    results = arguments.results or (BUILD / "part.jsonl" if part else RESULTS)
     BUILD.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    with arguments.results.open("w", encoding="utf-8") as lines:
+    with results.open("w", encoding="utf-8") as lines:
         for result in Bench(arguments).run(arguments.levels, arguments.rounds):
             about = {"commit": head.stdout.strip(), "chunks": arguments.chunks, "load_average": os.getloadavg()[0]}
             line = json.dumps({**result, **about})
             print(line, file=lines, flush=True)
             print(line, flush=True)
-    if arguments.results == RESULTS:
+    if results == RESULTS:
         write_report(RESULTS, ROOT / "docs", minutes=round((time.monotonic() - began) / 60))
 
 

@@ -22,6 +22,7 @@ LEVELS = {
 COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#54a24b", "#b279a2")
 WHOLE = "citestream"
 PARTS = ("fixed", "full20", "paced10")
+"""Levels that tell what a part costs."""
 PLOTS = {"cpu-full": "full20", "cpu-paced": "paced10"}
 """Picture -> the level whose CPU it shows."""
 Results = Mapping[tuple[str, str], Sequence[dict[str, Any]]]

@@ -211,7 +211,9 @@ async def test_a_request_is_the_one_that_the_library_sends(more: dict[str, Any])
             if fast:
                 model.async_client = FastCompletions(model.root_async_client)
             talk = [SystemMessage("Be brief."), HumanMessage("?"), AIMessage("!"), HumanMessage("??")]
-            assert "".join([piece.text async for piece in model.astream(talk, **more)]) == "The fox sleeps"
+            pieces = [piece async for piece in model.astream(talk, **more)]
+            assert "".join(piece.text for piece in pieces) == "The fox sleeps"
+            assert isinstance(pieces[0], TextChunk) is fast
     assert sent[0] == sent[1]
 
 

@@ -21,6 +21,12 @@ def passage(text: str, start: int = 0, **more: str) -> Passage:
     )  # fmt: skip
 
 
+@given(st.text(st.characters(codec="utf-8")) | st.text("aΣςİß*_ \n“x"))
+def test_each_character_that_quotes_are_looked_for_in_has_its_place(text: str) -> None:
+    reading = Reading(passage(text))
+    assert reading.squeezed == "".join(text[place].lower().replace("ς", "σ") for place in reading.places)
+
+
 @pytest.mark.parametrize(
     ("claim", "text", "verdict", "quote"),
     [
@@ -28,6 +34,8 @@ def passage(text: str, start: int = 0, **more: str) -> Passage:
         ("`--dry-run` reads files.", "It stops. `--dry-run` reads files. Done.", "exact", "`--dry-run` reads files."),
         ("- Cats sleep.", "Dogs - Cats sleep.", "exact", "Cats sleep."),
         ("**Cats** sleep a `lot`", "Dogs run. Cats sleep a lot.", "exact", "Cats sleep a lot."),
+        ("ΟΔΥΣΣΕΥΣ sails.", "Dogs run. Οδυσσευς sails. Birds.", "exact", "Οδυσσευς sails."),
+        ("İzmir is large.", "Dogs run. İzmir is large. Birds.", "exact", "zmir is large."),
         (
             "A lot is dreamt by the cats of Rome.",
             "Dogs run. Cats sleep a lot. Birds.",
