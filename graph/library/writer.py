@@ -187,8 +187,10 @@ class LibraryWriter(Library):
 
     def indexed(self, collection: Collection, hashes: Sequence[bytes]) -> dict[bytes, str]:
         """A published chunk that may be in the indexes for each text of those `hashes`, where there is one."""
-        # By hashes alone first: a join would be done from the collection's side, through all of its chunks.
-        found = select(chunks.c.text_hash, chunks.c.id, chunks.c.version_id)
+        # By hashes alone first: a join would be done from the collection's side, through all of its chunks. What is
+        # staged is left out at once: where all is new, it is all that would be found.
+        staged = select(versions.c.id).where(versions.c.state == "staged")
+        found = select(chunks.c.text_hash, chunks.c.id, chunks.c.version_id).where(chunks.c.version_id.not_in(staged))
         mine = (
             select(versions.c.id)
             .join(documents, documents.c.id == versions.c.document_id)
