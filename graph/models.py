@@ -27,6 +27,8 @@ from graph.settings import Settings
 EXTRACTIVE = "extractive"
 OPENAI_PREFIX = "openai:"
 CONNECT_TIMEOUT_S = 5.0
+CONNECT_TIMEOUTS = frozenset({"ConnectTimeout", "ConnectionTimeoutError"})
+"""What httpx and aiohttp call it."""
 MAX_RETRY_AFTER_S = 60.0
 ALIVE_WITHOUT_KEY = "none"
 """Sent as the key where none is set: servers that need no key take any."""
@@ -124,9 +126,9 @@ def _translate(exc: Exception) -> ModelError:
 
 
 def _is_connect_timeout(exc: BaseException | None) -> bool:
-    """Whether it began as the HTTP client's ConnectTimeout, which is a class of a library that providers choose."""
+    """Whether the HTTP client, a library that providers choose, did not get a connection in time."""
     while exc is not None:
-        if type(exc).__name__ == "ConnectTimeout":
+        if type(exc).__name__ in CONNECT_TIMEOUTS:
             return True
         exc = exc.__cause__
     return False

@@ -7,8 +7,8 @@ second.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -19,13 +19,16 @@ import orjson
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat import ChatCompletionChunk
 
+from graph.openai_http import CompletionRequests, is_proxied
 from graph.server_sent_events import EventData
 from graph.text_chunk import TextChunk, text_taker
 
 DRAIN_S = 0.1
 """How long to wait for the end of a body whose events have ended, as openai does: then its connection is used again."""
+BROKEN = (httpx2.TransportError, aiohttp.ClientError, OSError)
+"""What a connection that breaks raises."""
 _EVENT_STREAM = "text/event-stream"
 _OF_THE_CALL = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
 """Parts of a payload that are no part of the request's body."""
@@ -57,11 +60,15 @@ class OpenAICompatible(ChatOpenAI):
     def fast(cls, timeout: Timeout, **fields: Any) -> "OpenAICompatible":
         """A model whose plain text is read cheaply, over aiohttp. Whoever makes it calls `aclose()`."""
         model = cls(timeout=timeout, http_async_client=_Client(timeout=timeout), **fields)
-        model.async_client = FastCompletions(model.root_async_client)
+        client = model.root_async_client
+        requests = None if is_proxied() else CompletionRequests(client, timeout.connect)
+        model.async_client = FastCompletions(client, requests)
         return model
 
     async def aclose(self) -> None:
         """Close the connections that are this model's own."""
+        if isinstance(self.async_client, FastCompletions):
+            await self.async_client.aclose()
         if self.http_async_client is not None:
             await self.http_async_client.aclose()
 
@@ -84,31 +91,34 @@ class _Texts(dict[str, Any]):
 
 
 class FastCompletions:
-    """What ChatOpenAI calls as `async_client`: openai's own, but event streams are read by `_TextStream`."""
+    """What ChatOpenAI calls as `async_client`: openai's own, but event streams are read by `_TextStream`.
 
-    def __init__(self, client: openai.AsyncOpenAI) -> None:
+    With `requests` they are also asked for without openai's client, unless a call has headers or the like of its own.
+    """
+
+    def __init__(self, client: openai.AsyncOpenAI, requests: CompletionRequests | None = None) -> None:
         self._client = client
+        self._requests = requests
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client.chat.completions, name)
 
     async def create(self, **payload: Any) -> Any:
         """A completion, or an async iterator of chunks. Raises as openai does."""
-        answer = await self._post(payload)
-        return _TextStream(answer) if isinstance(answer, openai.AsyncStream) and _is_plain(answer.response) else answer
+        if self._requests is not None and payload.get("stream") and not payload.keys() & _OF_THE_CALL:
+            response = await self._requests.post(payload)
+            if _is_plain(response.headers):
+                return _text_stream(response, self._requests.request)
+            return self._requests.as_openai_stream(response)
+        answer = await self._client.chat.completions.create(**payload)
+        if isinstance(answer, openai.AsyncStream) and _is_plain(answer.response.headers):
+            return _text_stream_of(answer)
+        return answer
 
-    async def _post(self, payload: dict[str, Any]) -> Any:
-        if not payload.get("stream") or payload.keys() & _OF_THE_CALL:
-            return await self._client.chat.completions.create(**payload)
-        # What openai's own `create` does, but for walking through the payload by its types, which changes none of it.
-        return await self._client.post(
-            "/chat/completions",
-            body=payload,
-            options={"security": {"bearer_auth": True}},
-            cast_to=ChatCompletion,
-            stream=True,
-            stream_cls=openai.AsyncStream[ChatCompletionChunk],
-        )
+    async def aclose(self) -> None:
+        """Close the connections of `requests`."""
+        if self._requests is not None:
+            await self._requests.aclose()
 
 
 class _TextStream:
@@ -117,9 +127,12 @@ class _TextStream:
     Where there is a `text_taker`, it gets them all but the first, from which LangChain makes its message.
     """
 
-    def __init__(self, stream: openai.AsyncStream[Any]) -> None:
-        self._stream = stream
-        self._response = stream.response
+    def __init__(
+        self, reads: AsyncIterator[bytes], close: Callable[[], Awaitable[None]], request: httpx2.Request
+    ) -> None:
+        self._reads = reads
+        self._close = close
+        self._request = request
 
     async def __aenter__(self) -> "_TextStream":
         return self
@@ -127,30 +140,28 @@ class _TextStream:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stream.close()
+        await self._close()
 
-    async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk | _Texts]:
+    async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk | dict[str, Any]]:
         events = EventData()
-        request = self._response.request
         take, begun = text_taker.get(), False
         try:
-            async with aclosing(self._response.aiter_raw()) as reads:
-                async for read in reads:
-                    for chunk in self._chunks(events.feed(read)):
-                        if take is None or not begun or not isinstance(chunk, _Texts):
-                            yield chunk
-                            begun = True
-                        elif not take(chunk["texts"]):
-                            return
-                    if events.done:
-                        await _drain(reads)
+            async for read in self._reads:
+                for chunk in self._chunks(events.feed(read)):
+                    if take is None or not begun or not isinstance(chunk, _Texts):
+                        yield chunk
+                        begun = True
+                    elif not take(chunk["texts"]):
                         return
-        except httpx2.TimeoutException as exc:
-            raise openai.APITimeoutError(request=request) from exc
-        except httpx2.TransportError as exc:
-            raise openai.APIConnectionError(request=request) from exc
+                if events.done:
+                    await _drain(self._reads)
+                    return
+        except (httpx2.TimeoutException, TimeoutError) as exc:
+            raise openai.APITimeoutError(request=self._request) from exc
+        except BROKEN as exc:
+            raise openai.APIConnectionError(request=self._request) from exc
 
-    def _chunks(self, datas: list[bytes]) -> Iterator[ChatCompletionChunk | _Texts]:
+    def _chunks(self, datas: list[bytes]) -> Iterator[ChatCompletionChunk | dict[str, Any]]:
         texts: list[str] = []
         for data in datas:
             try:
@@ -167,14 +178,32 @@ class _TextStream:
                 yield _Texts(texts=texts)
                 texts = []
             if chunk.get("error"):
-                raise openai.APIError("the stream holds an error", request=self._response.request, body=chunk["error"])
-            yield ChatCompletionChunk.construct(**chunk)
+                raise openai.APIError("the stream holds an error", request=self._request, body=chunk["error"])
+            # LangChain takes a dict as it is, and makes one of anything else.
+            yield ChatCompletionChunk.construct(**chunk) if _has_probabilities(chunk) else chunk
         if texts:
             yield _Texts(texts=texts)
 
 
+def _text_stream(response: aiohttp.ClientResponse, request: httpx2.Request) -> _TextStream:
+    async def close() -> None:
+        response.release()  # for another request where all was read; otherwise it closes the connection
+
+    return _TextStream(response.content.iter_any(), close, request)
+
+
+def _text_stream_of(stream: openai.AsyncStream[Any]) -> _TextStream:
+    reads = stream.response.aiter_raw()
+
+    async def close() -> None:
+        await reads.aclose()
+        await stream.close()
+
+    return _TextStream(reads, close, stream.response.request)
+
+
 async def _drain(reads: AsyncIterator[bytes]) -> None:
-    with suppress(TimeoutError, httpx2.TransportError):
+    with suppress(TimeoutError, *BROKEN):
         async with asyncio.timeout(DRAIN_S):
             async for _ in reads:
                 pass
@@ -196,6 +225,10 @@ def _text_of(chunk: dict[str, Any]) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def _is_plain(response: httpx2.Response) -> bool:
-    headers = response.headers
+def _has_probabilities(chunk: dict[str, Any]) -> bool:
+    """Whether it holds what LangChain gives away as it came, with the names that are empty."""
+    return any(choice.get("logprobs") for choice in chunk.get("choices") or ())
+
+
+def _is_plain(headers: Mapping[str, str]) -> bool:
     return headers.get("content-type", "").startswith(_EVENT_STREAM) and "content-encoding" not in headers

@@ -1,10 +1,12 @@
 """The cheap way of reading a model is the library's way, but for its price."""
 
 import asyncio
+import gzip
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import httpx2
@@ -59,7 +61,7 @@ class Body(httpx2.AsyncByteStream):
 
     def __init__(self, reads: Sequence[bytes | Exception]) -> None:
         self.reads = reads
-        self.closed = False
+        self.closed = asyncio.Event()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for read in self.reads:
@@ -68,25 +70,74 @@ class Body(httpx2.AsyncByteStream):
             yield read
 
     async def aclose(self) -> None:
-        self.closed = True
+        self.closed.set()
+
+
+WAYS = ("library", "read cheaply", "aiohttp alone")
+"""How a model is read: not by us, out of a response of openai's client, and without that client."""
 
 
 @asynccontextmanager
-async def opened(body: Body, *, fast: bool, **headers: str) -> AsyncIterator[OpenAICompatible]:
+async def opened(body: Body, way: str, **headers: str) -> AsyncIterator[OpenAICompatible]:
     headers = {"content-type": "text/event-stream", **headers}
+    if way == "aiohttp alone":
+        async with serving(body, headers) as (address, _), fast_model(address) as model:
+            yield model
+        return
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, stream=body))
     async with httpx2.AsyncClient(transport=transport) as client:
         model = OpenAICompatible(
             model="m", api_key="k", base_url="http://upstream/v1", max_retries=0, timeout=Timeout(5),
             stream_chunk_timeout=None, stream_usage=True, use_responses_api=False, http_async_client=client,
         )  # fmt: skip
-        if fast:
+        if way == "read cheaply":
             model.async_client = FastCompletions(model.root_async_client)
         yield model
 
 
-async def read(reads: Sequence[bytes | Exception], *, fast: bool, **headers: str) -> list[AIMessageChunk]:
-    async with opened(Body(reads), fast=fast, **headers) as model:
+@asynccontextmanager
+async def fast_model(address: str, **more: Any) -> AsyncIterator[OpenAICompatible]:
+    model = OpenAICompatible.fast(
+        Timeout(None, connect=5), model="m", api_key="k", base_url=address, max_retries=0, stream_chunk_timeout=None,
+        stream_usage=True, use_responses_api=False, **more,
+    )  # fmt: skip
+    try:
+        yield model
+    finally:
+        await model.aclose()
+
+
+@asynccontextmanager
+async def serving(body: Body, headers: dict[str, str]) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """The address of a server that answers every request with the body's reads, and the requests that it had."""
+    requests: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            (length,) = re.findall(rb"(?i)content-length: (\d+)", head)
+            requests.append(head + await reader.readexactly(int(length)))
+            fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            writer.write(f"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n{fields}\r\n".encode())
+            for part in body.reads:
+                if isinstance(part, Exception):
+                    writer.write_eof()
+                    break
+                writer.write(b"%x\r\n%s\r\n" % (len(part), part))
+                await asyncio.sleep(0.005)
+            else:
+                writer.write(b"0\r\n\r\n")
+            with suppress(ConnectionError):
+                assert not await reader.read(1)  # the client closes, and asks for nothing more
+            body.closed.set()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", requests
+
+
+async def read(reads: Sequence[bytes | Exception], way: str, **headers: str) -> list[AIMessageChunk]:
+    async with opened(Body(reads), way, **headers) as model:
         return [piece async for piece in model.astream("?")]
 
 
@@ -108,28 +159,30 @@ def whole(pieces: Sequence[AIMessageChunk]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", STREAMS)
 @pytest.mark.parametrize("at_once", [False, True])
-async def test_both_ways_give_the_same_message(name: str, at_once: bool) -> None:
+async def test_all_ways_give_the_same_message(name: str, at_once: bool) -> None:
     reads = frames(STREAMS[name])
     reads = [b"".join(reads)] if at_once else reads
     if name == "nothing":
-        for fast in (True, False):
+        for way in WAYS:
             with pytest.raises(ValueError, match="No generation chunks"):
-                await read(reads, fast=fast)
+                await read(reads, way)
         return
-    cheap, library = [await read(reads, fast=fast) for fast in (True, False)]
-    assert whole(cheap) == whole(library)
-    assert len({piece.id for piece in cheap}) == 1
+    library, *others = [await read(reads, way) for way in WAYS]
+    for cheap in others:
+        assert whole(cheap) == whole(library)
+        assert len({piece.id for piece in cheap}) == 1
 
 
 async def test_text_that_comes_in_one_read_is_one_piece_that_knows_its_parts() -> None:
-    first, *_ = await read([b"".join(frames(STREAMS["text"]))], fast=True)
+    first, *_ = await read([b"".join(frames(STREAMS["text"]))], "read cheaply")
     assert isinstance(first, TextChunk)
     assert (first.content, first.texts) == ("The fox sleeps", ["", "The ", "fox ", "sleeps"])
 
 
 @pytest.mark.parametrize("name", [name for name in STREAMS if name != "nothing"])
 @pytest.mark.parametrize("at_once", [False, True])
-async def test_a_taker_gets_all_plain_text_but_the_first_in_its_place(name: str, at_once: bool) -> None:
+@pytest.mark.parametrize("way", WAYS[1:])
+async def test_a_taker_gets_all_plain_text_but_the_first_in_its_place(name: str, at_once: bool, way: str) -> None:
     reads = frames(STREAMS[name])
     reads = [b"".join(reads)] if at_once else reads
     said: list[str] = []
@@ -138,14 +191,15 @@ async def test_a_taker_gets_all_plain_text_but_the_first_in_its_place(name: str,
         said.append("".join(texts))
         return True
 
-    async with opened(Body(reads), fast=True) as model:
+    async with opened(Body(reads), way) as model:
         with taking(take):
             async for piece in model.astream("?"):
                 said.append(piece.text)
-    assert "".join(said) == whole(await read(reads, fast=False))["content"]
+    assert "".join(said) == whole(await read(reads, "library"))["content"]
 
 
-async def test_a_taker_may_end_the_stream() -> None:
+@pytest.mark.parametrize("way", WAYS[1:])
+async def test_a_taker_may_end_the_stream(way: str) -> None:
     body = Body(frames(STREAMS["text"]))
     taken: list[str] = []
 
@@ -153,11 +207,11 @@ async def test_a_taker_may_end_the_stream() -> None:
         taken.extend(texts)
         return False
 
-    async with opened(body, fast=True) as model:
+    async with opened(body, way) as model:
         with taking(take):
             pieces = [piece.text async for piece in model.astream("?")]
-    assert (taken, "".join(pieces)) == (["The "], "")
-    assert body.closed
+        assert (taken, "".join(pieces)) == (["The "], "")
+        await asyncio.wait_for(body.closed.wait(), 2)
 
 
 class Tracer(BaseCallbackHandler):
@@ -182,7 +236,7 @@ async def test_text_goes_past_langchain_only_where_nobody_else_wants_it(traced: 
         async with open_model_stream(model, [HumanMessage("?")], limits, pieces.append) as stream:
             await stream.end()
 
-    async with opened(Body(frames(STREAMS["text"])), fast=True) as model:
+    async with opened(Body(frames(STREAMS["text"])), "read cheaply") as model:
         with set_config_context({"callbacks": callbacks}) as context:
             await asyncio.create_task(answer(model), context=context)
     assert "".join(piece.text for piece in pieces) == "The fox sleeps"
@@ -217,26 +271,79 @@ async def test_a_request_is_the_one_that_the_library_sends(more: dict[str, Any])
     assert sent[0] == sent[1]
 
 
+async def test_without_its_client_a_request_is_still_the_one_that_the_library_sends() -> None:
+    text = {"content-type": "text/event-stream"}
+    talk = [SystemMessage("Be brief."), HumanMessage("\u0444?"), AIMessage("!"), HumanMessage("??")]
+    async with (
+        serving(Body(frames(STREAMS["text"])), text) as (address, requests),
+        fast_model(address, temperature=0.5, organization="o") as model,
+    ):
+        for more in ({}, {"extra_headers": {}}):  # a call with headers of its own goes the way of the library
+            assert [piece async for piece in model.astream(talk, **more)]
+    sent = [dict(parsed(request)) for request in requests]
+    # What a client says of itself and of the connection.
+    for of_client in ("accept-encoding", "connection", "x-stainless-retry-count"):
+        for request in sent:
+            request.pop(of_client, None)
+    assert sent[0] == sent[1]
+    assert sent[0]["authorization"] == "Bearer k"
+    assert sent[0]["openai-organization"] == "o"
+
+
+def parsed(request: bytes) -> Iterator[tuple[str, Any]]:
+    """Name and value of all that is in a request."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    first, *fields = head.decode().split("\r\n")
+    yield "first line", first
+    for name, value in (field.split(": ", 1) for field in fields):
+        if name.lower() != "content-length":  # of the same values, written otherwise
+            yield name.lower(), value
+    yield "body", json.loads(body)
+
+
+@pytest.mark.parametrize(("proxy", "alone"), [("", True), ("http://127.0.0.1:9", False)])
+def test_where_there_is_a_proxy_openais_client_finds_the_way(
+    proxy: str, alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    model = OpenAICompatible.fast(Timeout(5), model="m", api_key="k", base_url="http://127.0.0.1:9/v1")
+    assert (model.async_client._requests is not None) is alone
+
+
 @pytest.mark.parametrize("headers", [{"content-type": "application/json"}, {"content-encoding": "identity"}])
-async def test_what_is_no_plain_event_stream_goes_the_way_of_the_library(headers: dict[str, str]) -> None:
-    pieces = await read(frames(STREAMS["text"]), fast=True, **headers)
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_is_no_plain_event_stream_goes_the_way_of_the_library(headers: dict[str, str], way: str) -> None:
+    pieces = await read(frames(STREAMS["text"]), way, **headers)
     assert "".join(piece.text for piece in pieces) == "The fox sleeps"
     assert not any(isinstance(piece, TextChunk) for piece in pieces)
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_compressed_answer_is_read(way: str) -> None:
+    packed = gzip.compress(b"".join(frames(STREAMS["text"])))
+    pieces = await read([packed[:9], packed[9:]], way, **{"content-encoding": "gzip"})
+    assert "".join(piece.text for piece in pieces) == "The fox sleeps"
+
+
+FAULTS: dict[bytes | Exception, type[Exception]] = {
+    b'data: {"error": {"message": "broke", "code": 500}}\n\n': openai.APIError,
+    b"data: {no json\n\n": json.JSONDecodeError,
+    b'data: {"choices": "\xff"}\n\n': ValueError,
+    httpx2.ReadError("dropped"): core.ModelConnectionError,
+}
+SILENT = httpx2.ReadTimeout("silent")
+"""Without openai's client no read has a timeout: graph/model_stream.py keeps the time."""
+
+
 @pytest.mark.parametrize(
-    ("fault", "error"),
+    ("way", "fault", "error"),
     [
-        (b'data: {"error": {"message": "broke", "code": 500}}\n\n', openai.APIError),
-        (b"data: {no json\n\n", json.JSONDecodeError),
-        (b'data: {"choices": "\xff"}\n\n', ValueError),
-        (httpx2.ReadError("dropped"), core.ModelConnectionError),
-        (httpx2.ReadTimeout("silent"), core.ModelTimeoutError),
+        *((way, fault, error) for way in WAYS for fault, error in FAULTS.items()),
+        *((way, SILENT, core.ModelTimeoutError) for way in WAYS[:-1]),
     ],
 )
-@pytest.mark.parametrize("fast", [True, False])
 async def test_a_fault_comes_after_the_text_before_it_and_closes_the_response(
-    fault: bytes | Exception, error: type[Exception], fast: bool
+    way: str, fault: bytes | Exception, error: type[Exception]
 ) -> None:
     text = b"".join(frames(STREAMS["text"])[:3])
     body = Body([text + fault] if isinstance(fault, bytes) else [text, fault])
@@ -246,11 +353,11 @@ async def test_a_fault_comes_after_the_text_before_it_and_closes_the_response(
         async for piece in model.astream("?"):
             got.append(piece.text)
 
-    async with opened(body, fast=fast) as model:
+    async with opened(body, way) as model:
         with pytest.raises(error):
             await listen(model)
-    assert "".join(got) == "The fox "
-    assert body.closed
+        assert "".join(got) == "The fox "
+        await asyncio.wait_for(body.closed.wait(), 2)
 
 
 @pytest.fixture
