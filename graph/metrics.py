@@ -1,9 +1,20 @@
 """What a process counts about its models; whoever serves metrics reads them from prometheus_client's registry."""
 
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 upstream_open = Gauge(
     "citestream_upstream_open",
     "Streams of models that are open now, the waiting between tries included.",
     multiprocess_mode="livesum",
+)
+model_pieces = Counter(
+    "citestream_model_pieces",
+    "Pieces of text that models sent, by their way: past LangChain (`short`), through it with all that a read brought "
+    "(`joined`), or through it each by itself (`single`).",
+    ["way"],
+)
+model_requests = Counter(
+    "citestream_model_requests",
+    "Requests to an OpenAI-compatible model, by what sent them: `aiohttp` alone, or the client of `openai`.",
+    ["client"],
 )

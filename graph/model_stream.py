@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from tenacity import (
 
 from graph.errors import ModelError, ModelRateLimited, ModelTimeout, ModelUnavailable
 from graph.events import only_emitted, run_deadline, stop_event
-from graph.metrics import upstream_open
+from graph.metrics import model_pieces, upstream_open
 from graph.models import provider_errors
 from graph.settings import Settings
 from graph.text_chunk import TextChunk, text_taker
@@ -114,6 +115,7 @@ class ModelStream:
         self._spoke = False
         self._silence_ends = time.monotonic() + limits.first_content_timeout_s
         self._texts = self._chars = 0
+        self._ways: Counter[str] = Counter()
         self._failure: Exception | None = None
         self._ended = asyncio.Event()
 
@@ -163,6 +165,8 @@ class ModelStream:
             self._failure = self._failure or exc
         finally:
             self._ended.set()
+            for way, number in self._ways.items():
+                model_pieces.labels(way).inc(number)
 
     async def _try(self, model: BaseChatModel, messages: Sequence[AnyMessage]) -> None:
         """Call the model once. What comes before content is held back, so that a try that fails leaves nothing."""
@@ -170,18 +174,23 @@ class ModelStream:
         callbacks = _callbacks()
         config: RunnableConfig | None = None if callbacks is None else {"callbacks": callbacks}
         if callbacks is not None and not callbacks.handlers:
-            text_taker.set(lambda texts: self._add(Piece("".join(texts)), texts, held))
+            text_taker.set(lambda texts: self._add(Piece("".join(texts)), texts, held, "short"))
         with provider_errors():
             async with aclosing(model.astream(list(messages), config)) as chunks:  # type: ignore[type-var]  # a generator
                 async for chunk in chunks:
-                    if not self._add(_piece(chunk), _texts(chunk), held):
+                    way = "joined" if isinstance(chunk, TextChunk) else "single"
+                    if not self._add(_piece(chunk), _texts(chunk), held, way):
                         break
         self._give(held)
 
-    def _add(self, piece: Piece, texts: Sequence[str], held: list[Piece]) -> bool:
-        """Add a piece with these texts, as far as they are within the limit; whether the model may go on."""
+    def _add(self, piece: Piece, texts: Sequence[str], held: list[Piece], way: str) -> bool:
+        """Add a piece with these texts, as far as they are within the limit; whether the model may go on.
+
+        `way` is how they came (graph/metrics.py).
+        """
         if self.cut:
             return False  # LangChain has a last word after a stream that was ended
+        self._ways[way] += len(texts) - texts.count("")
         fitting = self._count_fitting(texts)
         self.cut = fitting < len(texts)
         if not self.cut:

@@ -67,7 +67,7 @@ class CompletionRequests:
             connector = aiohttp.TCPConnector(
                 limit=openai.DEFAULT_CONNECTION_LIMITS.max_connections or 0,
                 keepalive_timeout=KEEP_ALIVE_S,
-                ssl=httpx2.create_ssl_context(),
+                ssl=httpx2.create_ssl_context() if self._url.startswith("https:") else True,
             )
             self._session = aiohttp.ClientSession(
                 connector=connector, timeout=self._timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()

@@ -21,6 +21,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from openai.types.chat import ChatCompletionChunk
 
+from graph.metrics import model_requests
 from graph.openai_http import CompletionRequests, is_proxied
 from graph.server_sent_events import EventData
 from graph.text_chunk import TextChunk, text_taker
@@ -106,10 +107,12 @@ class FastCompletions:
     async def create(self, **payload: Any) -> Any:
         """A completion, or an async iterator of chunks. Raises as openai does."""
         if self._requests is not None and payload.get("stream") and not payload.keys() & _OF_THE_CALL:
+            model_requests.labels("aiohttp").inc()
             response = await self._requests.post(payload)
             if _is_plain(response.headers):
                 return _text_stream(response, self._requests.request)
             return self._requests.as_openai_stream(response)
+        model_requests.labels("openai").inc()
         answer = await self._client.chat.completions.create(**payload)
         if isinstance(answer, openai.AsyncStream) and _is_plain(answer.response.headers):
             return _text_stream_of(answer)
