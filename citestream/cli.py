@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from citestream.process import keep_few_arenas, step_back
 from graph.limits import DEFAULT_COLLECTION, MAX_QUESTION_CHARS
 from ingest.cli import ingest_command
 from ingest.command import failure_of
@@ -20,7 +21,6 @@ EXIT_WORSE = 3
 
 app = typer.Typer(
     name="citestream",
-    help="Ask your own documents, and get answers that are proved sentence by sentence.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -31,6 +31,19 @@ index_app.command("rebuild")(rebuild_command)
 index_app.command("export")(export_command)
 index_app.command("import")(import_command)
 app.add_typer(index_app, name="index")
+
+BEHIND = frozenset({"ingest", "index"})
+"""Commands that may run beside a server, which is to notice little of it."""
+OWN_PROCESS = object()
+"""What `main` hands to the commands: that they do not run within another program, as they do in tests."""
+
+
+@app.callback()
+def prepare(context: typer.Context) -> None:
+    """Ask your own documents, and get answers that are proved sentence by sentence."""
+    if context.obj is OWN_PROCESS and context.invoked_subcommand in BEHIND:
+        step_back()
+
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the index. [setting DATA_DIR]")]
 Model = Annotated[str | None, typer.Option("--model", help="Who answers. [setting MODEL]")]
@@ -126,8 +139,9 @@ def main() -> None:
     """Run the command; what the user can mend is one line on stderr, without a traceback."""
     from graph.errors import CitestreamError
 
+    keep_few_arenas()
     try:
-        app()
+        app(obj=OWN_PROCESS)
     except (CitestreamError, OSError) as exc:
         message, code = failure_of(exc)
         sys.stderr.write(f"citestream: {message}\n")

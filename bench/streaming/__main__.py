@@ -34,11 +34,15 @@ BUILD = ROOT / "build" / "bench"
 RESULTS = HERE / "results.jsonl"
 CHUNKS = 10_000
 START_S = 120
+START = "start"
+"""The line that tells how long a server took until its first answer."""
 FRESH = "open400"
 """The level whose memory is measured."""
 REDIS, POSTGRES = "redis://127.0.0.1:6379/0", "postgresql://root@127.0.0.1:5432/citestream_bench"
 
-LEVELS: Mapping[str, tuple[dict[str, Any], list[str]]] = {
+Levels = Mapping[str, tuple[dict[str, Any], list[str]]]
+"""What is asked of the model's server, and of the load generator."""
+LEVELS: Levels = {
     "one": ({"tokens": 1, "pause_s": 0}, ["--at-once", "1", "--total", "40"]),
     "fixed": ({"tokens": 1, "pause_s": 0}, ["--at-once", "5", "--total", "100"]),
     "full20": ({"tokens": 200, "pause_s": 0}, ["--at-once", "20", "--total", "100"]),
@@ -51,7 +55,6 @@ LEVELS: Mapping[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "open400": ({"tokens": 60, "pause_s": 0.5}, ["--at-once", "400", "--total", "400", "--ramp-s", "12"]),
 }
-"""What is asked of the model's server, and of the load generator."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Target:
     """Whether whole sentences must bring `citation` events; a service other than citestream has none."""
     fast: bool = True
     """Whether plain text is asked for and read the cheap way (checks.py)."""
+    rewrites: bool = False
+    """Whether the model is asked to rewrite each question first, which it answers with one token."""
 
     @property
     def is_ours(self) -> bool:
@@ -163,42 +168,52 @@ def free_port() -> int:
 
 
 class Bench:
-    """A run: the model's server, and what is measured one after the other."""
+    """A run: the model's server, and what is measured one after the other. What it makes is kept in `build`."""
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
+    def __init__(self, arguments: argparse.Namespace, levels: Levels = LEVELS, build: Path = BUILD) -> None:
         self._cores = arguments.cores
+        self._levels = levels
+        self._build = build
         self._upstream = free_port()
-        self._data = make_corpus(BUILD, arguments.chunks)
+        self._data = make_corpus(build, arguments.chunks)
         program = program_for(arguments.chunks)
         made = (
             worker_targets(self._upstream, program)
             if arguments.workers
             else targets(arguments.llamaindex, self._upstream, program)
         )
-        self._targets = {name: made[name] for name in arguments.targets or made}
+        self._ready_s: dict[str, float] = {}
+        self.targets = {name: made[name] for name in arguments.targets or made}
 
     def run(self, levels: Sequence[str], rounds: int) -> Iterator[dict[str, Any]]:
         """Results: each round measures each level with each server; memory in a fresh process."""
         upstream = [sys.executable, "-m", "bench.streaming.upstream", str(self._upstream)]
-        with running(upstream, self._upstream, self._cores[1], BUILD / "upstream.log", {}, ROOT):
+        with running(upstream, self._upstream, self._cores[1], self._build / "upstream.log", {}, ROOT):
             for number in range(rounds):
                 with ExitStack() as stack:
                     started = {
-                        name: stack.enter_context(self._started(name, target)) for name, target in self._targets.items()
+                        name: stack.enter_context(self._started(name, target)) for name, target in self.targets.items()
                     }
+                    for name in started:
+                        yield {
+                            "round": number,
+                            "level": START,
+                            "target": name,
+                            "ready_s": round(self._ready_s[name], 2),
+                        }
                     for level in levels:
                         for name, (port, pid) in started.items():
-                            if level != FRESH and level in self._targets[name].levels:
+                            if level != FRESH and level in self.targets[name].levels:
                                 yield self._measure(number, level, name, port, pid)
                 if FRESH in levels:
-                    for name in [name for name, target in self._targets.items() if FRESH in target.levels]:
-                        with self._started(name, self._targets[name]) as (port, pid):
+                    for name in [name for name, target in self.targets.items() if FRESH in target.levels]:
+                        with self._started(name, self.targets[name]) as (port, pid):
                             yield self._measure(number, FRESH, name, port, pid)
 
     @contextmanager
     def _started(self, name: str, target: Target) -> Iterator[tuple[int, int]]:
         """A fresh process, warmed: its port and pid."""
-        port, data = free_port(), BUILD / "copies" / name
+        port, data = free_port(), self._build / "copies" / name
         shutil.rmtree(data, ignore_errors=True)
         shutil.copytree(self._data, data)
         env = {
@@ -213,17 +228,19 @@ class Bench:
         }
         command = [part.replace("PORT", str(port)) for part in target.command]
         cwd = HERE if "llamaindex_:app" in command else ROOT
-        log = BUILD / f"{name.replace(' ', '-')}.log"
+        log = self._build / f"{name.replace(' ', '-')}.log"
+        began = time.monotonic()
         with running(command, port, self._cores[0], log, env, cwd) as process:
+            self._ready_s[name] = time.monotonic() - began
             self._load(target, ["--at-once", "3", "--total", "9"], {"tokens": 20, "pause_s": 0}, port, process.pid)
             yield port, process.pid
 
     def _measure(self, number: int, level: str, name: str, port: int, pid: int) -> dict[str, Any]:
-        target, (pace, load) = self._targets[name], LEVELS[level]
+        target, (pace, load) = self.targets[name], self._levels[level]
         before = ways_taken(port) if target.is_ours else None
         found = self._load(target, load, pace, port, pid)
         if before is not None and "left" not in found:
-            check(found, ways_taken(port) - before, cites=target.cites, fast=target.fast)
+            check(found, ways_taken(port) - before, cites=target.cites, fast=target.fast, rewrites=target.rewrites)
         return {"round": number, "level": level, "target": name, **found}
 
     def _load(

@@ -18,7 +18,7 @@ def ways_taken(port: int) -> Counter[str]:
     return Counter({f"{what} {way}": int(float(number)) for what, way, number in _METRIC.findall(told)})
 
 
-def check(found: Mapping[str, Any], ways: Counter[str], *, cites: bool, fast: bool) -> None:
+def check(found: Mapping[str, Any], ways: Counter[str], *, cites: bool, fast: bool, rewrites: bool) -> None:
     """Raise SystemExit unless a measurement of citestream shows every feature that is on, and the way that it names.
 
     `ways` are those of the measurement alone.
@@ -27,8 +27,9 @@ def check(found: Mapping[str, Any], ways: Counter[str], *, cites: bool, fast: bo
     needed = NEEDED | ({"citation"} if cites and tokens > streams else set())
     if missing := needed - found["events"].keys():
         raise SystemExit(f"no {', '.join(sorted(missing))} came: {dict(found)}")
+    pieces, requests = (tokens + streams, 2 * streams) if rewrites else (tokens, streams)
     cheap, dear = ways["pieces short"] + ways["pieces joined"], ways["pieces single"]
-    if (cheap, dear, ways["requests aiohttp"]) != ((tokens, 0, streams) if fast else (0, tokens, 0)):
-        raise SystemExit(f"{tokens} tokens of {streams} streams took another way than their name says: {dict(ways)}")
+    if (cheap, dear, ways["requests aiohttp"]) != ((pieces, 0, requests) if fast else (0, pieces, 0)):
+        raise SystemExit(f"{pieces} tokens of {requests} requests took another way than their name says: {dict(ways)}")
     if fast and tokens > streams and not ways["pieces short"]:
         raise SystemExit(f"no token went past LangChain: {dict(ways)}")

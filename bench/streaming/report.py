@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 LEVELS = {
+    "start": "seconds until it answers",
     "one": "1 stream, 1 token: first token, ms",
     "fixed": "5 streams, 1 token: CPU of a turn, ms",
     "full20": "20 streams as fast as they go: CPU ms per 1,000 tokens",
@@ -112,9 +113,11 @@ def _cell(level: str, found: Sequence[dict[str, Any]]) -> str:
         values = [value for row in found if (value := of(row)) is not None]
         return f"{statistics.median(values):g}" if values else "never"
 
-    failed = sum(row["failed"] for row in found)
+    failed = sum(row.get("failed", 0) for row in found)
     note = f" ({failed} failed)" if failed else ""
     match level:
+        case "start":
+            return middle(lambda row: row["ready_s"])
         case "one":
             return middle(lambda row: row["first_token_ms"][0]) + note
         case "fixed":

@@ -2,15 +2,13 @@
 
 import argparse
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from bench.streaming import __main__ as streaming
-from bench.streaming.__main__ import Bench
+from bench.streaming.__main__ import START, Bench
 
 pytestmark = pytest.mark.long
 LEVELS = {
@@ -21,27 +19,23 @@ LEVELS = {
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("bench")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(streaming, "BUILD", folder)
-        patched.setattr(streaming, "LEVELS", LEVELS)
-        yield folder
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bench")
 
 
-def bench(*targets: str) -> Bench:
+def bench(build: Path, *targets: str) -> Bench:
     cores = sorted(os.sched_getaffinity(0))
     arguments = argparse.Namespace(
         cores=(str(cores[0]), str(cores[-1])), chunks=60, workers=False, llamaindex=None, targets=targets
     )
-    return Bench(arguments)
+    return Bench(arguments, LEVELS, build)
 
 
 def test_every_line_of_citestream_shows_its_features_and_its_way(build: Path) -> None:
     names = ("citestream", "… without citations", "… with the library's client")
-    results = list(bench(*names).run(list(LEVELS), rounds=1))
-    assert {(result["level"], result["target"]) for result in results} == set(product(LEVELS, names))
-    for result in results:
+    results = list(bench(build, *names).run(list(LEVELS), rounds=1))
+    assert {(result["level"], result["target"]) for result in results} == set(product((START, *LEVELS), names))
+    for result in (result for result in results if result["level"] != START):
         tokens = LEVELS[result["level"]][0]["tokens"]
         assert (result["failed"], result["tokens"]) == (0, tokens * result["streams"])
         assert ("citation" in result["events"]) is (tokens > 1 and result["target"] != "… without citations")
@@ -49,9 +43,9 @@ def test_every_line_of_citestream_shows_its_features_and_its_way(build: Path) ->
 
 @pytest.mark.parametrize("changed", [{"CITESTREAM_OPENAI_CLIENT": "library"}, {"HTTP_PROXY": "http://127.0.0.1:9"}])
 def test_tokens_that_took_another_way_are_not_measured(build: Path, changed: dict[str, str]) -> None:
-    measured = bench("citestream")
-    target = measured._targets["citestream"]
+    measured = bench(build, "citestream")
+    target = measured.targets["citestream"]
     env = {**target.env, "NO_PROXY": "127.0.0.1", **changed}
-    measured._targets["citestream"] = replace(target, env=env)
+    measured.targets["citestream"] = replace(target, env=env)
     with pytest.raises(SystemExit, match="another way"):
         list(measured.run(["full20"], rounds=1))
