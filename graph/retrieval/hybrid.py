@@ -1,5 +1,6 @@
 """Hybrid retrieval: what words and meaning find, resolved in the library, ranked, and made into passages."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -123,14 +124,17 @@ class Retriever:
         return _merge(view.dense.search(target.index, vector, pool) for target in targets)
 
     def _embed(self, query: SearchQuery, embedding: str) -> NDArray[np.float32]:
+        weights: defaultdict[str, float] = defaultdict(float)  # of a second question the one before is also the first
+        for text, weight in query["texts"]:
+            weights[text] += weight
         try:
-            vectors = self._embedders.embed(embedding, [text for text, _ in query["texts"]])
+            vectors = self._embedders.embed(embedding, list(weights))
         except SettingsError as exc:
             raise IndexMismatch(
                 f"what is searched was embedded by {embedding!r}, which cannot be used here. Install its LangChain "
                 "package and set its key, or embed the collection anew with `citestream index rebuild`."
             ) from exc
-        total = np.asarray([weight for _, weight in query["texts"]], np.float32) @ vectors
+        total = np.asarray(list(weights.values()), np.float32) @ vectors
         return np.asarray(total / (np.linalg.norm(total) + 1e-12), np.float32)
 
 

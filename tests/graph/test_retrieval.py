@@ -55,6 +55,20 @@ def test_the_best_passage_comes_first_by_words_and_by_meaning(retriever: Retriev
     assert ask(retriever, "猫睡多久？")[0] == "cats.txt"
 
 
+def test_each_text_of_a_search_is_embedded_once(retriever: Retriever, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded: list[str] = []
+
+    def noted(self: MiniLM, texts: list[str]) -> np.ndarray:
+        embedded.extend(texts)
+        return embed(self, texts)
+
+    embed = MiniLM.embed
+    retriever.warm()
+    monkeypatch.setattr(MiniLM, "embed", noted)
+    retriever.search(history_query("And where?", ["Does the fox sleep?"]), ["default"], k=1, where={})
+    assert sorted(embedded) == ["And where?", "Does the fox sleep? And where?"]
+
+
 def test_heading_words_are_searched_as_well(retriever: Retriever) -> None:
     assert ask(retriever, "databases")[0] == "sqlite.txt"
 
