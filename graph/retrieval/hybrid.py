@@ -25,8 +25,10 @@ POOL = 60
 """Hits taken from each side."""
 POOL_FILTERED = 400
 """The same when a metadata filter will drop some of them."""
+FEW_ENDED = 20
+"""So many more at first, where chunks may be found that a writer has replaced or not published yet."""
 MOST_ENDED = 1000
-"""So many more at most, where a writer has just replaced chunks that may still be found."""
+"""So many more at most, when too few of those were live: all that are near may be of a version that is no more."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,9 @@ class Retriever:
         with self._views.current() as view:
             targets = [view.collection(name) for name in collections]
             embedding = _shared_embedding(targets)
-            pool = (POOL_FILTERED if where else POOL) + min(view.ended, MOST_ENDED)
             about = self._topics(query, targets, view)
-            lexical = self._search_lexical(view, {**about.terms, **query["terms"]}, targets, pool)
-            dense = self._search_dense(view, query, targets, embedding, pool)
-            found = {**lexical, **dense}
-            chunks = self._library.live_chunks(found, dict(where), generation=view.generation)
+            terms, vector = {**about.terms, **query["terms"]}, self._vector(query, embedding)
+            lexical, dense, chunks = self._find(view, targets, terms, vector, where)
             idf = view.lexical.idf([target.index for target in targets], {**query["terms"], **about.terms})
         hits = [Hit(chunk, lexical.get(chunk_id, 0.0), dense.get(chunk_id)) for chunk_id, chunk in chunks.items()]
         ranked = rank(query, hits, idf, about)
@@ -100,6 +99,29 @@ class Retriever:
         """Close the indexes; no search may be running."""
         self._views.close()
 
+    def _find(
+        self,
+        view: View,
+        targets: Sequence[Collection],
+        terms: Mapping[str, float],
+        vector: NDArray[np.float32] | None,
+        where: Mapping[str, list[str]],
+    ) -> tuple[dict[str, float], dict[str, float], dict[str, LiveChunk]]:
+        """What words and meaning find, with scores, and those of both that are live."""
+
+        def find(pool: int) -> tuple[dict[str, float], dict[str, float], dict[str, LiveChunk]]:
+            lexical = self._search_lexical(view, terms, targets, pool)
+            dense = self._search_dense(view, vector, targets, pool)
+            live = self._library.live_chunks({**lexical, **dense}, dict(where), generation=view.generation)
+            return lexical, dense, live
+
+        pool, ended = POOL_FILTERED if where else POOL, min(view.ended, MOST_ENDED)
+        more = ended if where else min(ended, FEW_ENDED)
+        lexical, dense, live = find(pool + more)
+        if more < ended and any(_is_short(side, live, pool, pool + more) for side in (lexical, dense)):
+            return find(pool + ended)
+        return lexical, dense, live
+
     def _topics(self, query: SearchQuery, targets: Sequence[Collection], view: View) -> Topics:
         """What the earlier answers were about."""
 
@@ -116,12 +138,17 @@ class Retriever:
         return _merge(view.lexical.search(target.index, weights, pool) for target in targets)
 
     def _search_dense(
-        self, view: View, query: SearchQuery, targets: Sequence[Collection], embedding: str, pool: int
+        self, view: View, vector: NDArray[np.float32] | None, targets: Sequence[Collection], pool: int
     ) -> dict[str, float]:
-        if reads_english_only(embedding) and is_cjk(query["text"]):
+        if vector is None:
             return {}
-        vector = self._embed(query, embedding)
         return _merge(view.dense.search(target.index, vector, pool) for target in targets)
+
+    def _vector(self, query: SearchQuery, embedding: str) -> NDArray[np.float32] | None:
+        """What is near in meaning to a query; None where the embedding cannot tell."""
+        if reads_english_only(embedding) and is_cjk(query["text"]):
+            return None
+        return self._embed(query, embedding)
 
     def _embed(self, query: SearchQuery, embedding: str) -> NDArray[np.float32]:
         weights: defaultdict[str, float] = defaultdict(float)  # of a second question the one before is also the first
@@ -148,6 +175,11 @@ def _shared_embedding(targets: Sequence[Collection]) -> str:
             f"other, or embed one anew with `citestream index rebuild`."
         )
     return next(iter(names))
+
+
+def _is_short(side: Mapping[str, float], live: Mapping[str, LiveChunk], wanted: int, asked: int) -> bool:
+    """Whether fewer than `wanted` of what one side found are live, though it may have more."""
+    return len(side) >= asked and sum(name in live for name in side) < wanted
 
 
 def _merge(results: Iterable[dict[str, float]]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from graph.errors import CollectionNotFound, IndexLocked, IndexMismatch
 from graph.library import Chunk, Library, LibraryWriter
 from graph.retrieval import chunk_writer
 from graph.retrieval.embeddings import Embedders, MiniLM
-from graph.retrieval.hybrid import Retriever
+from graph.retrieval.hybrid import FEW_ENDED, POOL, Retriever
 from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.query import history_query
 from graph.retrieval.sufficiency import Sufficiency
@@ -120,6 +120,21 @@ def test_a_running_reader_follows_what_another_process_publishes(retriever: Retr
     assert ask(retriever, "dice-like poo of a wombat animal")[0] == "wombats.txt"
     found = retriever.search(history_query("fox den", []), ["default"], k=5, where={})
     assert [p["text"] for p in found.passages if p["source"] == "foxes.txt"] == ["Foxes have moved away."]
+
+
+@pytest.mark.parametrize("staged", [5, POOL + FEW_ENDED + 10])
+def test_what_is_not_live_yet_hides_nothing_that_is(open_retriever: Open, index: Settings, staged: int) -> None:
+    question = "Where does the fox sleep?"
+    nearest = MiniLM().embed([question])
+    with open_writer(index) as writer:
+        writer.begin("default", chunker="test/1")
+        for number in range(staged):  # all of it is nearer than what is live, by words and by meaning
+            writer.put(version(f"{number}.txt", f"Where does the fox sleep? {number}", revision=number), nearest)
+        assert writer._chunks is not None
+        writer._chunks.flush()
+        assert ask(open_retriever(index), question)[0] == "foxes.txt"
+        writer.publish()
+    assert "foxes.txt" not in ask(open_retriever(index), question)
 
 
 def test_an_unknown_collection_is_refused(retriever: Retriever) -> None:
