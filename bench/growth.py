@@ -31,7 +31,7 @@ from bench.quality.sets import lines
 from bench.retrieval import ASKED, CORPORA, embedded_as_words, word_vector
 from citestream.cli import app
 from citestream.evaluate.questions import read_rows
-from citestream.process import keep_few_arenas, step_back
+from citestream.process import step_back
 from graph.library import Library
 from graph.limits import DEFAULT_COLLECTION
 from graph.retrieval.embeddings import Embedders, MiniLM
@@ -74,7 +74,6 @@ def main() -> None:
 
 def grow(sets: Path, folder: Path, steps: Sequence[int]) -> list[tuple[float, ...]]:
     """A row of the table for each step."""
-    keep_few_arenas()
     data_dir, files = folder / "data", files_of(sets, folder / "files")
     rows: list[tuple[float, ...]] = []
     ingest(data_dir, [next(files)])  # the reader wants something to read

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from citestream.process import keep_few_arenas, step_back
+from citestream.process import step_back
 from graph.limits import DEFAULT_COLLECTION, MAX_QUESTION_CHARS
 from ingest.cli import ingest_command
 from ingest.command import failure_of
@@ -139,7 +139,6 @@ def main() -> None:
     """Run the command; what the user can mend is one line on stderr, without a traceback."""
     from graph.errors import CitestreamError
 
-    keep_few_arenas()
     try:
         app(obj=OWN_PROCESS)
     except (CitestreamError, OSError) as exc:

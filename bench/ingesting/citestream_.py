@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from bench.ingesting.common import FakeEmbeddings, Run, files_of, tell
 from citestream.cli import app
-from citestream.process import keep_few_arenas
 from graph.library import Library
 from graph.retrieval.embeddings import MiniLM
 
@@ -32,7 +31,6 @@ class TimedMiniLM(MiniLM):
 
 def main() -> None:
     """Ingest twice: the first run, and one where nothing has changed."""
-    keep_few_arenas()  # as the command does
     folder, data_dir = Path(sys.argv[1]), Path(sys.argv[2])
     command = ["ingest", *map(str, files_of(folder)), "--data-dir", str(data_dir)]
     embeddings = TimedMiniLM() if sys.argv[3:] == ["minilm"] else FakeEmbeddings()
