@@ -15,6 +15,6 @@ model_pieces = Counter(
 )
 model_requests = Counter(
     "citestream_model_requests",
-    "Requests to an OpenAI-compatible model, by what sent them: `aiohttp` alone, or the client of `openai`.",
+    "Streams asked for where CITESTREAM_OPENAI_CLIENT is fast, by what sent them: `aiohttp` alone, or `openai`.",
     ["client"],
 )

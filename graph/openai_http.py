@@ -20,7 +20,7 @@ KEEP_ALIVE_S = 5.0
 
 def is_proxied() -> bool:
     """Whether the environment names a proxy. openai's client knows which address goes through which; this does not."""
-    return bool(urllib.request.getproxies())
+    return any(scheme != "no" for scheme in urllib.request.getproxies())  # NO_PROXY is among them
 
 
 class CompletionRequests:
@@ -34,6 +34,8 @@ class CompletionRequests:
         named = {**client.auth_headers, **client.default_headers, "Accept-Encoding": "identity"}
         # openai marks those that are not to be sent by a value of its own.
         self._headers = {name: value for name, value in named.items() if isinstance(value, str)}
+        # Made here, not with the session: it reads certificates from the disk, and that is made in the event loop.
+        self._tls = httpx2.create_ssl_context() if self._url.startswith("https:") else True
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self._session: aiohttp.ClientSession | None = None
 
@@ -67,7 +69,7 @@ class CompletionRequests:
             connector = aiohttp.TCPConnector(
                 limit=openai.DEFAULT_CONNECTION_LIMITS.max_connections or 0,
                 keepalive_timeout=KEEP_ALIVE_S,
-                ssl=httpx2.create_ssl_context() if self._url.startswith("https:") else True,
+                ssl=self._tls,
             )
             self._session = aiohttp.ClientSession(
                 connector=connector, timeout=self._timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()

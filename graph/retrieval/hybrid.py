@@ -109,18 +109,19 @@ class Retriever:
     ) -> tuple[dict[str, float], dict[str, float], dict[str, LiveChunk]]:
         """What words and meaning find, with scores, and those of both that are live."""
 
-        def find(pool: int) -> tuple[dict[str, float], dict[str, float], dict[str, LiveChunk]]:
-            lexical = self._search_lexical(view, terms, targets, pool)
-            dense = self._search_dense(view, vector, targets, pool)
-            live = self._library.live_chunks({**lexical, **dense}, dict(where), generation=view.generation)
-            return lexical, dense, live
+        def find(pool: int) -> tuple[list[dict[str, float]], list[dict[str, float]], dict[str, LiveChunk]]:
+            lexical = [view.lexical.search(target.index, terms, pool) for target in targets]
+            dense = [] if vector is None else [view.dense.search(target.index, vector, pool) for target in targets]
+            found = _merge([*lexical, *dense])
+            return lexical, dense, self._library.live_chunks(found, dict(where), generation=view.generation)
 
         pool, ended = POOL_FILTERED if where else POOL, min(view.ended, MOST_ENDED)
         more = ended if where else min(ended, FEW_ENDED)
         lexical, dense, live = find(pool + more)
-        if more < ended and any(_is_short(side, live, pool, pool + more) for side in (lexical, dense)):
-            return find(pool + ended)
-        return lexical, dense, live
+        # Each collection for itself: what another one has is no substitute.
+        if more < ended and any(_is_short(side, live, pool, pool + more) for side in (*lexical, *dense)):
+            lexical, dense, live = find(pool + ended)
+        return _merge(lexical), _merge(dense), live
 
     def _topics(self, query: SearchQuery, targets: Sequence[Collection], view: View) -> Topics:
         """What the earlier answers were about."""
@@ -136,13 +137,6 @@ class Retriever:
         self, view: View, weights: Mapping[str, float], targets: Sequence[Collection], pool: int
     ) -> dict[str, float]:
         return _merge(view.lexical.search(target.index, weights, pool) for target in targets)
-
-    def _search_dense(
-        self, view: View, vector: NDArray[np.float32] | None, targets: Sequence[Collection], pool: int
-    ) -> dict[str, float]:
-        if vector is None:
-            return {}
-        return _merge(view.dense.search(target.index, vector, pool) for target in targets)
 
     def _vector(self, query: SearchQuery, embedding: str) -> NDArray[np.float32] | None:
         """What is near in meaning to a query; None where the embedding cannot tell."""
@@ -178,7 +172,7 @@ def _shared_embedding(targets: Sequence[Collection]) -> str:
 
 
 def _is_short(side: Mapping[str, float], live: Mapping[str, LiveChunk], wanted: int, asked: int) -> bool:
-    """Whether fewer than `wanted` of what one side found are live, though it may have more."""
+    """Whether fewer than `wanted` of what an index found are live, though it may have more."""
     return len(side) >= asked and sum(name in live for name in side) < wanted
 
 

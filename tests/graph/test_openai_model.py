@@ -301,11 +301,14 @@ def parsed(request: bytes) -> Iterator[tuple[str, Any]]:
     yield "body", json.loads(body)
 
 
-@pytest.mark.parametrize(("proxy", "alone"), [("", True), ("http://127.0.0.1:9", False)])
+@pytest.mark.parametrize(
+    ("name", "value", "alone"),
+    [("HTTPS_PROXY", "", True), ("NO_PROXY", "127.0.0.1", True), ("HTTPS_PROXY", "http://127.0.0.1:9", False)],
+)
 def test_where_there_is_a_proxy_openais_client_finds_the_way(
-    proxy: str, alone: bool, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, alone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv(name, value)
     model = OpenAICompatible.fast(Timeout(5), model="m", api_key="k", base_url="http://127.0.0.1:9/v1")
     assert (model.async_client._requests is not None) is alone
 

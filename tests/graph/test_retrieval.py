@@ -127,12 +127,18 @@ def test_what_is_not_live_yet_hides_nothing_that_is(open_retriever: Open, index:
     question = "Where does the fox sleep?"
     nearest = MiniLM().embed([question])
     with open_writer(index) as writer:
+        writer.begin("full", chunker="test/1")
+        for number in range(POOL):  # another collection has as many live ones as are wanted
+            writer.put(version(f"full-{number}.txt", f"Fox {number}.", revision=number), -nearest)
+        writer.publish()
         writer.begin("default", chunker="test/1")
         for number in range(staged):  # all of it is nearer than what is live, by words and by meaning
             writer.put(version(f"{number}.txt", f"Where does the fox sleep? {number}", revision=number), nearest)
         assert writer._chunks is not None
         writer._chunks.flush()
         assert ask(open_retriever(index), question)[0] == "foxes.txt"
+        both = open_retriever(index).search(history_query(question, []), ["default", "full"], k=3, where={})
+        assert "foxes.txt" in [passage["source"] for passage in both.passages]
         writer.publish()
     assert "foxes.txt" not in ask(open_retriever(index), question)
 
