@@ -193,10 +193,15 @@ def _joins(text: str, position: int) -> bool:
 
 
 def _best_span(reading: Reading, weights: Mapping[str, float]) -> tuple[tuple[int, int], float]:
-    """The sentence that covers most of the weights, with neighbours while they add something; and the share."""
+    """The sentence that covers most of the weights, with neighbours while they add something; and the share.
+
+    Where none has anything of the weights it is the first with words, and not a fence or a ruler of a table.
+    """
     total = sum(weights.values()) or 1.0
     spans = reading.sentences
     found = [(weight, reading.terms[term]) for term, weight in weights.items() if term in reading.terms]
+    if not found:
+        return spans[min((numbers[0] for numbers in reading.terms.values()), default=0)], 0.0
     alone = [0.0] * len(spans)
     for weight, numbers in found:
         for number in numbers:

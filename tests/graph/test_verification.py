@@ -57,6 +57,7 @@ def test_each_character_that_quotes_are_looked_for_in_has_its_place(text: str) -
         ),
         ("猫每天睡十六个小时。", "狗会叫。猫每天睡十六个小时。鸟会唱。", "exact", "猫每天睡十六个小时。"),
         ("art", "a party of cartoons", "unsupported", "a party of cartoons"),
+        ("Cats sleep.", "Run this:\n\n```\nmake bench\n```\n\nIt ends.", "unsupported", "Run this:"),
     ],
 )
 def test_claims_are_verified_against_the_smallest_span(claim: str, text: str, verdict: str, quote: str) -> None:
