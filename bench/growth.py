@@ -4,7 +4,8 @@ Usage: python -m bench.growth SETS [--steps N …] [--plot FILE]
 
 Files of public texts are taken in by the ingest command until there are so many chunks as each step says. Vectors are
 those of `bench.retrieval`, so what is counted is everything but the embedding. All along another process asks five
-questions a second.
+questions a second, and notes how long after each publication its searches see it. The last row is of some more chunks,
+embedded by MiniLM.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -34,17 +36,23 @@ from citestream.evaluate.questions import read_rows
 from citestream.process import step_back
 from graph.library import Library
 from graph.limits import DEFAULT_COLLECTION
+from graph.retrieval import hybrid
 from graph.retrieval.embeddings import Embedders, MiniLM
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.query import history_query
+from graph.retrieval.view import Views
 from graph.settings import Settings
 
 STEPS = (1_000, 3_000, 10_000, 30_000, 100_000)
 PASSAGES = 20
 """Texts in a file."""
 RATE = 5.0
+EMBEDDED = 2_000
+"""Chunks of the last row."""
 REST_S = 20.0
 """How long is asked while nothing is written."""
+LOOK_S = 0.02
+"""How often the reader looks for what has been published."""
 
 
 def main() -> None:
@@ -58,47 +66,56 @@ def main() -> None:
     if arguments.read:
         read(arguments.sets, arguments.read)
         return
-    with tempfile.TemporaryDirectory() as folder, patch.object(MiniLM, "embed", word_vectors):
+    with tempfile.TemporaryDirectory() as folder:
         rows = grow(arguments.sets, Path(folder), arguments.steps)
-    names = ("chunks", "ms CPU a chunk", "ms a chunk", "peak MB", "KB on disk a chunk", "p95 before", "during", "after")
-    print(f"| {' | '.join(names)} | again s |\n|{'---|' * (len(names) + 1)}")
+    costs = ("chunks", "ms CPU a chunk", "ms a chunk", "peak MB", "KB on disk a chunk")
+    names = (*costs, "p95 before", "during", "after", "seen after s, p95", "most", "again s")
+    print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
     for row in rows:
         print(f"| {row[0]:,.0f} | {' | '.join(f'{value:.2f}' for value in row[1:])} |")
     if arguments.plot:
         series = {
-            "CPU of a new chunk": [(row[0], row[1]) for row in rows],
-            "a search, while nothing is written (p95)": [(row[0], row[7]) for row in rows],
+            "CPU of a new chunk": [(row[0], row[1]) for row in rows[:-1]],
+            "a search, while nothing is written (p95)": [(row[0], row[7]) for row in rows[:-1]],
         }
         plot(arguments.plot, "Ingest and search by the size of the collection", "chunks", "ms", series)
 
 
 def grow(sets: Path, folder: Path, steps: Sequence[int]) -> list[tuple[float, ...]]:
-    """A row of the table for each step."""
+    """A row of the table for each step, and the last one."""
     data_dir, files = folder / "data", files_of(sets, folder / "files")
     rows: list[tuple[float, ...]] = []
     ingest(data_dir, [next(files)])  # the reader wants something to read
     with reading(sets, data_dir, folder / "asked.jsonl") as asked:
         step_back()  # as the command does, and the reader does not
         for step in steps:
-            before = rest(asked)
-            began, cpu, had = time.monotonic(), cpu_s(), chunks_in(data_dir)
-            while (held := chunks_in(data_dir)) < step:
-                wanted = max(1, (step - held) // PASSAGES // 4)
-                ingest(data_dir, list(islice(files, wanted)))
-            wall, spent, new = time.monotonic() - began, cpu_s() - cpu, chunks_in(data_dir) - had
-            during = p95(asked, began, time.monotonic())
-            after = rest(asked)
-            again = time.monotonic()
-            ingest(data_dir, [folder / "files"])
-            again = time.monotonic() - again
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            size = sum(path.stat().st_size for path in data_dir.rglob("*") if path.is_file())
-            held = chunks_in(data_dir)
-            rows.append(
-                (held, 1000 * spent / new, 1000 * wall / new, peak, size / held / 1024, before, during, after, again)
-            )
-            print(rows[-1], file=sys.stderr, flush=True)
+            with patch.object(MiniLM, "embed", word_vectors):
+                rows.append(take_in(data_dir, folder / "files", files, step, asked))
+        rows.append(take_in(data_dir, folder / "files", files, chunks_in(data_dir) + EMBEDDED, asked))
     return rows
+
+
+def take_in(data_dir: Path, folder: Path, files: Iterator[Path], step: int, asked: "Reader") -> tuple[float, ...]:
+    """Take in until there are so many chunks; the row."""
+    before = rest(asked)
+    began, cpu, had = time.monotonic(), cpu_s(), chunks_in(data_dir)
+    while (held := chunks_in(data_dir)) < step:
+        wanted = max(1, (step - held) // PASSAGES // 4)
+        ingest(data_dir, list(islice(files, wanted)))
+    wall, spent, new = time.monotonic() - began, cpu_s() - cpu, chunks_in(data_dir) - had
+    during, seen = asked.p95("ms", began), asked.p95("seen_after_s", began)
+    after = rest(asked)
+    most = max(asked.values("seen_after_s", began))  # the last publication's too
+    again = time.monotonic()
+    ingest(data_dir, [folder])
+    again = time.monotonic() - again
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    size = sum(path.stat().st_size for path in data_dir.rglob("*") if path.is_file())
+    held = chunks_in(data_dir)
+    costs = (held, 1000 * spent / new, 1000 * wall / new, peak, size / held / 1024)
+    row = (*costs, before, during, after, seen, most, again)
+    print(row, file=sys.stderr, flush=True)
+    return row
 
 
 def files_of(sets: Path, folder: Path) -> Iterator[Path]:
@@ -139,29 +156,40 @@ def word_vectors(_: MiniLM, texts: list[str]) -> NDArray[np.float32]:
     return np.asarray([word_vector(text) for text in texts])
 
 
+class Reader:
+    """What another process noted: a line of JSON for each search and for each publication."""
+
+    def __init__(self, notes: Path) -> None:
+        self._notes = notes
+
+    def values(self, name: str, began: float) -> list[float]:
+        """Those of that name, noted since then."""
+        notes = [json.loads(line) for line in self._notes.read_text().splitlines()]
+        return [note[name] for note in notes if name in note and note["at"] >= began]
+
+    def p95(self, name: str, began: float) -> float:
+        """Their 95th percentile."""
+        values = self.values(name, began)
+        return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else float("nan")
+
+
 @contextmanager
-def reading(sets: Path, data_dir: Path, asked: Path) -> Iterator[Path]:
-    """Another process that asks, and notes when and how long each took."""
+def reading(sets: Path, data_dir: Path, notes: Path) -> Iterator[Reader]:
+    """Another process that asks."""
     command = [sys.executable, "-m", "bench.growth", str(sets), "--read", str(data_dir)]
-    with asked.open("wb") as out, subprocess.Popen(command, stdout=out) as reader:
+    with notes.open("wb") as out, subprocess.Popen(command, stdout=out) as reader:
         try:
-            yield asked
+            yield Reader(notes)
         finally:
             reader.terminate()
 
 
-def rest(asked: Path) -> float:
+def rest(asked: Reader) -> float:
     """The p95 of questions while nothing happens."""
     time.sleep(3)  # until the last view is in place
     began = time.monotonic()
     time.sleep(REST_S)
-    return p95(asked, began, time.monotonic())
-
-
-def p95(asked: Path, began: float, ended: float) -> float:
-    """Milliseconds, of the questions that were asked in between."""
-    taken = [ms for at, ms in map(json.loads, asked.read_text().splitlines()) if began <= at <= ended]
-    return statistics.quantiles(taken, n=20)[-1] if len(taken) > 1 else float("nan")
+    return asked.p95("ms", began)
 
 
 def read(sets: Path, data_dir: Path) -> None:
@@ -169,14 +197,37 @@ def read(sets: Path, data_dir: Path) -> None:
     questions = cycle([row["question"] for name in ASKED for row in lines(sets / f"open/{name}.jsonl")])
     settings = Settings.load(data_dir=data_dir)
     with patch.object(MiniLM, "embed", embedded_as_words), suppress(KeyboardInterrupt):
-        retriever = Retriever(settings, Library.open(data_dir), Embedders(settings))
+        views = Views(settings, library := Library.open(data_dir), embedders := Embedders(settings))
+        with patch.object(hybrid, "Views", lambda *_: views):
+            retriever = Retriever(settings, library, embedders)
         retriever.warm()
+        threading.Thread(target=follow, args=(library, views), daemon=True).start()
         for question in questions:
             began = time.monotonic()
             found = retriever.search(history_query(question, []), [DEFAULT_COLLECTION], k=5, where={})
             assert found.passages, question
-            print(json.dumps([began, 1000 * (time.monotonic() - began)]), flush=True)
+            note(at=began, ms=1000 * (time.monotonic() - began))
             time.sleep(max(0.0, began + 1 / RATE - time.monotonic()))
+
+
+def follow(library: Library, views: Views) -> None:
+    """Note for each publication how long after it searches saw it."""
+    newest, unseen = library.generation(), dict[int, float]()
+    while True:
+        time.sleep(LOOK_S)
+        now, generation = time.monotonic(), library.generation()
+        if generation != newest:
+            newest = generation
+            unseen[newest] = now
+        for seen in [number for number in unseen if number <= views.latest().generation]:
+            at = unseen.pop(seen)
+            note(at=at, seen_after_s=now - at)
+
+
+def note(**values: float) -> None:
+    """Write a line, whole even if another thread writes too."""
+    sys.stdout.write(json.dumps(values) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ CONFIGURATION: CreateCollectionConfiguration = {"hnsw": {"space": "cosine", "ef_
 chunks missed one, and not the same ones each time the index was opened, so that two processes scored differently."""
 SERVER_SECONDS = 60.0
 """How long a Chroma server may take; its client would wait for ever."""
-ADD_BATCH = 1000
-"""Chunks in one write: larger ones save no time, and Chroma takes 5,461 at most."""
+ADD_BATCH = 250
+"""Chunks in one write: larger ones save no time, and a view that is opened meanwhile waits for it."""
 
 
 _LOCK = threading.Lock()

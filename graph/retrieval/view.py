@@ -24,7 +24,10 @@ from graph.settings import Settings
 POLL_S = 0.25
 """How often a followed library is asked for its generation: one short query."""
 REST = 4
-"""A view that took a second to open is followed by so many seconds without opening another, while a writer goes on."""
+"""A view that took a second to open is followed by so many seconds without opening another, while a writer goes on;
+by fewer where what is published meanwhile would not be seen in time."""
+SEEN_WITHIN_S = 2.0
+"""How long after its publication something is to be seen, as long as a view opens in a third of it."""
 ATTEMPTS = 5
 """How often a view is opened anew because the next generation was published meanwhile."""
 
@@ -150,7 +153,7 @@ class Views:
             except Exception:  # a disk that is full now may not be so in a second; searches go on with what there is
                 log.exception("index_view_failed")
                 opened = True
-            wait = max(POLL_S, REST * (time.monotonic() - began)) if opened else POLL_S
+            wait = rest_s(time.monotonic() - began) if opened else POLL_S
 
     def _advance(self) -> bool:
         """Put a view of the library's generation in place, if the current one is older; whether it did."""
@@ -216,3 +219,12 @@ class Views:
             self._left = [view for view in self._left if view.users]
         for view in idle:
             view.close()
+
+
+def rest_s(took_s: float) -> float:
+    """How long to rest after a view that took so long.
+
+    What was published just after it began to open waits for the rest of that, then this, then the next view, which may
+    take longer: the writer is waited for. At least half of the time is rest, as the writer waits for views too.
+    """
+    return max(POLL_S, took_s, min(REST * took_s, SEEN_WITHIN_S - 3 * took_s))

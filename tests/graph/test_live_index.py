@@ -15,7 +15,7 @@ from graph.retrieval.hybrid import Retriever
 from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.presence import is_held_before
 from graph.retrieval.query import history_query
-from graph.retrieval.view import Views
+from graph.retrieval.view import POLL_S, SEEN_WITHIN_S, Views, rest_s
 from graph.settings import Settings
 from tests.acceptance.recorder import Measured, many
 
@@ -113,3 +113,14 @@ def test_a_view_that_cannot_be_opened_keeps_nothing_open(
     views.close()
     assert before == dense_index._SPELLINGS
     assert not is_held_before(index.data_dir, Library.open(index.data_dir).generation() + 1)
+
+
+@pytest.mark.parametrize("took_s", [0.01, 0.1, 0.3, 0.5, 0.66, 1.0, 5.0])
+def test_views_rest_as_long_as_what_is_published_may_wait(took_s: float) -> None:
+    rest = rest_s(took_s)
+    assert rest >= took_s  # a writer waits while a view opens
+    if 3 * took_s <= SEEN_WITHIN_S:
+        assert took_s + rest + took_s <= SEEN_WITHIN_S
+    if took_s <= 0.2:
+        assert rest >= POLL_S
+        assert took_s / (took_s + rest) <= 0.2 + 1e-9  # of a core
