@@ -47,7 +47,7 @@ def terms_of(said: Iterable[str]) -> list[str]:
     """The index terms of `words`, in order and with repetitions."""
     found: list[str] = []
     for word in said:
-        if _is_cjk_run(word):
+        if not word.isascii() and _is_cjk_run(word):
             found.extend(word)
             found.extend(word[i : i + 2] for i in range(len(word) - 1))
         elif word not in STOP_WORDS:
@@ -72,7 +72,7 @@ def sequence_of(said: Iterable[str]) -> list[str]:
     """The `sequence` of `words`."""
     found: list[str] = []
     for word in said:
-        if _is_cjk_run(word):
+        if not word.isascii() and _is_cjk_run(word):
             found.extend(word)
         else:
             found.append(word if word in STOP_WORDS else _stem(word))

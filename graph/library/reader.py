@@ -1,11 +1,24 @@
 """Reading the library: collections, documents, live chunks, and the text around a source."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import BindParameter, Column, ColumnElement, Engine, Integer, Row, Select, bindparam, func, select
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Engine,
+    Integer,
+    Row,
+    Select,
+    String,
+    bindparam,
+    func,
+    select,
+)
 
 from graph.errors import CollectionNotFound, DocumentNotFound, SourceNotFound
 from graph.library.records import (
@@ -40,7 +53,8 @@ SECTION_CHARS = 3000
 SQL_BATCH = 500
 """Ids in one statement, below SQLite's smallest limit for variables."""
 
-# Statements of every search are made once: to make one takes longer than to run it.
+# Statements of every search are made once: to make one takes longer than to run it. Their ids come as one value.
+_IDS = select(func.json_each(bindparam("ids", type_=String)).table_valued("value").c.value)
 
 
 def _near() -> Select[Any]:
@@ -63,7 +77,7 @@ def _stretches() -> Select[Any]:
     """Each version's text from the first to the last of the chunks `ids`: SQLite reads a long text for each slice."""
     stretches = (
         select(chunks.c.version_id, func.min(chunks.c.start).label("first"), func.max(chunks.c.end).label("last"))
-        .where(chunks.c.id.in_(bindparam("ids", expanding=True)))
+        .where(chunks.c.id.in_(_IDS))
         .group_by(chunks.c.version_id)
         .subquery()
     )
@@ -89,7 +103,7 @@ def _live(is_live: ColumnElement[bool]) -> Select[Any]:
     )
     found = found.join(versions, versions.c.id == chunks.c.version_id)
     found = found.join(documents, documents.c.id == versions.c.document_id)
-    return found.where(is_live, chunks.c.id.in_(bindparam("ids", expanding=True)))
+    return found.where(is_live, chunks.c.id.in_(_IDS))
 
 
 _GENERATION: BindParameter[int] = bindparam("generation", type_=Integer)
@@ -288,16 +302,15 @@ class Library:
         for key, values in (where or {}).items():
             query = query.where(_filter_column(key).in_(values))
         with self._engine.connect() as connection:
-            for batch in batches(list(ids)):
-                rows = connection.execute(query, {"ids": batch, "generation": generation}).all()
-                ids_found = {"ids": [chunk_id for _, chunk_id, *_ in rows]}
-                # Another process may have removed a version since the statement before, or erased its text.
-                texts = {version: rest for version, *rest in connection.execute(_STRETCHES, ids_found).all()}
-                for version, chunk_id, start, end, *about in rows:
-                    first, stretch = texts.get(version, (0, ""))
-                    text = stretch[start - first : end - first]
-                    if len(text) == end - start:
-                        found[chunk_id] = LiveChunk(chunk_id, text, start, end, *about)
+            rows = connection.execute(query, {"ids": json.dumps(list(ids)), "generation": generation}).all()
+            ids_found = {"ids": json.dumps([chunk_id for _, chunk_id, *_ in rows])}
+            # Another process may have removed a version since the statement before, or erased its text.
+            texts = {version: rest for version, *rest in connection.execute(_STRETCHES, ids_found).all()}
+            for version, chunk_id, start, end, *about in rows:
+                first, stretch = texts.get(version, (0, ""))
+                text = stretch[start - first : end - first]
+                if len(text) == end - start:
+                    found[chunk_id] = LiveChunk(chunk_id, text, start, end, *about)
         return found
 
     def passages(self, source_ids: Iterable[str]) -> dict[str, str]:

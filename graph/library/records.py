@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from graph.errors import IndexMismatch, SourceNotFound
 from graph.library.structure import Block
@@ -153,7 +154,7 @@ class LiveChunk:
     lang: str
     doc_sha256: str
 
-    @property
+    @cached_property
     def version(self) -> str:
         """The id of the document's version that it is a slice of."""
         return parse_source_id(self.id)[0]

@@ -97,7 +97,7 @@ def rank(
         chunk = hit.chunk
         wording = wording_of(chunk.text)
         scores[chunk.id] += (
-            weights.sentence * max((share(wanted, sentence) for sentence in wording.sentences), default=0.0)
+            weights.sentence * wording.best_share(wanted)
             + weights.pairs * share(pairs, wording.pairs)
             + weights.document * documents[chunk.document]
             + weights.neighbour * neighbours.get(chunk.id, 0.0)

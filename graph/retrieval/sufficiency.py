@@ -89,6 +89,6 @@ def _evidence(weights: Mapping[str, float], chunk: LiveChunk, best_lexical: floa
     whole = wording.terms.union(terms(f"{chunk.title} {chunk.heading}"))
     return (
         calibration.passage * share(weights, whole)
-        + calibration.sentence * max((share(weights, sentence) for sentence in wording.sentences), default=0.0)
+        + calibration.sentence * wording.best_share(weights)
         + calibration.words * min(1.0, best_lexical / (BM25_CEILING * total))
     )

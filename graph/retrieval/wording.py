@@ -21,6 +21,14 @@ class Wording(NamedTuple):
     sentences: tuple[frozenset[str], ...]
     pairs: frozenset[tuple[str, str]]
 
+    def best_share(self, weights: Mapping[str, float]) -> float:
+        """The greatest share of the weights whose terms are in one sentence: 0..1."""
+        here = [(term, weight) for term, weight in weights.items() if term in self.terms]
+        total = sum(weights.values())
+        if not here or not total:
+            return 0.0
+        return max([sum([weight for term, weight in here if term in sentence]) for sentence in self.sentences]) / total
+
 
 @lru_cache(KEPT)
 def wording_of(text: str) -> Wording:
@@ -34,4 +42,4 @@ def wording_of(text: str) -> Wording:
 def share(weights: Mapping[Word, float], found: Container[Word]) -> float:
     """The share of the weights whose word was found: 0..1."""
     total = sum(weights.values())
-    return sum(weight for word, weight in weights.items() if word in found) / total if total else 0.0
+    return sum([weight for word, weight in weights.items() if word in found]) / total if total else 0.0

@@ -4,6 +4,8 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from graph.errors import SettingsError
 from graph.retrieval import embeddings
@@ -66,3 +68,9 @@ def test_token_offsets_are_slices_of_the_text() -> None:
     text = "The fox 狐狸 jumped."
     assert [text[start:end] for start, end in token_offsets(text)] == ["The", "fox", "狐", "狸", "jumped", "."]
     assert count_tokens(text) == 6
+
+
+@given(st.text(st.characters(codec="utf-8")) | st.text("aé狐.# \t\n\x0b\x0c\x1c\x1f\x85\u00a0\u3000[SEP]"))
+@example("an" + "t" * 200 + " word\x0cof\x1dtwo [SEP] kinds")
+def test_words_have_as_many_tokens_alone_as_together(text: str) -> None:
+    assert count_tokens(text) == len(token_offsets(text))
