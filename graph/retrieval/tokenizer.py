@@ -6,7 +6,6 @@ from importlib.resources import files
 
 from tokenizers import Tokenizer
 
-
 WORD_CHARS = 40
 """Longer runs without white space, as of Chinese, are not remembered: they seldom come up again."""
 _LEFT_OUT = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
