@@ -52,8 +52,8 @@ class AppState:
         return await anyio.to_thread.run_sync(look, self.backend.library, limiter=self.library_threads)
 
 
-def state_of(request: Request) -> AppState:
-    """The state of the app that serves this request."""
+async def state_of(request: Request) -> AppState:
+    """The state of the app that serves this request. FastAPI would ask a function that is not async on a thread."""
     state: AppState = request.app.state.opened
     return state
 
