@@ -107,12 +107,20 @@ class Watch:
 
     def cpu_s(self) -> float:
         """User and system time so far."""
-        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._all()]
-        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / TICKS_PER_S
+        return sum(_cpu_s(Path(f"/proc/{pid}")) for pid in self._all())
+
+    def main_thread_cpu_s(self) -> float:
+        """The same of the process' first thread alone, which runs the event loop where there is one process."""
+        return _cpu_s(Path(f"/proc/{self._pid}/task/{self._pid}"))
 
     def rss_mb(self) -> float:
         """Memory now."""
         return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._all()) * PAGE_MB
+
+
+def _cpu_s(folder: Path) -> float:
+    stat = (folder / "stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / TICKS_PER_S
 
 
 def at(values: Sequence[float], share: float) -> float | None:
@@ -125,7 +133,7 @@ async def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Open streams until `total` were opened, `at_once` at a time."""
     watch = Watch(arguments.pid)
     loop = asyncio.get_running_loop()
-    cpu, rss = watch.cpu_s(), watch.rss_mb()
+    cpu, main_thread, rss = watch.cpu_s(), watch.main_thread_cpu_s(), watch.rss_mb()
     peak, began = rss, time.monotonic()
     readings: dict[str, Reading] = {}
     numbers = iter(range(arguments.total))
@@ -152,13 +160,13 @@ async def run(arguments: argparse.Namespace) -> dict[str, Any]:
     seconds = time.monotonic() - began
     if arguments.close_after:
         await asyncio.sleep(2)  # what goes on after its reader has left costs too
-    cpu = watch.cpu_s() - cpu
+    cpu, main_thread = watch.cpu_s() - cpu, watch.main_thread_cpu_s() - main_thread
     looking.cancel()
-    return {**told(list(readings.values()), seconds, cpu), **memory(rss, peak, arguments.at_once),
+    return {**told(list(readings.values()), seconds, cpu, main_thread), **memory(rss, peak, arguments.at_once),
             **left(readings, arguments.stats)}  # fmt: skip
 
 
-def told(readings: Sequence[Reading], seconds: float, cpu_s: float) -> dict[str, Any]:
+def told(readings: Sequence[Reading], seconds: float, cpu_s: float, main_thread_cpu_s: float) -> dict[str, Any]:
     """Throughput, delays and cost."""
     tokens = sum(reading.tokens for reading in readings)
     delays = [us / 1000 for reading in readings for us in reading.delays_us]
@@ -170,6 +178,7 @@ def told(readings: Sequence[Reading], seconds: float, cpu_s: float) -> dict[str,
         "tokens_per_s": round(tokens / seconds),
         "cpu_ms_per_1000_tokens": round(1e6 * cpu_s / max(tokens, 1), 1),
         "cpu_ms_per_stream": round(1e3 * cpu_s / len(readings), 2),
+        "main_thread_cpu_ms_per_stream": round(1e3 * main_thread_cpu_s / len(readings), 2),
         "first_token_ms": [at(firsts, 0.5), at(firsts, 0.95)],
         "token_delay_ms": [at(delays, 0.5), at(delays, 0.95), at(delays, 0.99)],
         "events": dict(sum((reading.events for reading in readings), Counter())),
