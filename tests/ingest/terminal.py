@@ -24,6 +24,9 @@ class Terminal:
     def __init__(self, command: Sequence[str], *, stdout: int | None = None, **environment: str) -> None:
         self._master, inside = pty.openpty()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        attributes = termios.tcgetattr(inside)
+        attributes[3] |= termios.NOFLSH  # else Ctrl-C throws away what was written before it and is not read yet
+        termios.tcsetattr(inside, termios.TCSANOW, attributes)
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
