@@ -6,7 +6,9 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 36, 48
+LEFT, RIGHT, TOP, BOTTOM = 64, 32, 36, 48
+LINE = 16
+"""Height of a line of text."""
 COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626")
 
 Points = Sequence[tuple[float, float]]
@@ -17,17 +19,18 @@ def plot(path: Path, title: str, x: str, y: str, lines: Mapping[str, Points]) ->
     xs = [math.log10(point[0]) for points in lines.values() for point in points]
     top = _ceiling(max(point[1] for points in lines.values() for point in points))
     low, high = min(xs), max(xs)
+    upper = TOP + LINE * len(lines)
 
     def place(point: tuple[float, float]) -> tuple[float, float]:
         across = (math.log10(point[0]) - low) / ((high - low) or 1)
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - point[1] / top * (HEIGHT - TOP - BOTTOM)
+        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - point[1] / top * (HEIGHT - upper - BOTTOM)
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         _text(WIDTH / 2, 18, title, size=14),
         _text(WIDTH / 2, HEIGHT - 8, x),
-        _text(14, TOP - 10, y, anchor="start"),
+        _text(14, upper - 10, y, anchor="start"),
     ]
     for step in range(5):
         _, at = place((10**low, top * step / 4))
@@ -41,7 +44,7 @@ def plot(path: Path, title: str, x: str, y: str, lines: Mapping[str, Points]) ->
         track = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
         parts.append(f'<polyline points="{track}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{across:.1f}" cy="{down:.1f}" r="3" fill="{colour}"/>' for across, down in places]
-        parts.append(_text(LEFT + 10, TOP + 14 + 16 * number, name, anchor="start", colour=colour))
+        parts.append(_text(LEFT, TOP + LINE * number, name, anchor="start", colour=colour))
     path.write_text("\n".join([*parts, "</svg>"]) + "\n", encoding="utf-8")
 
 
