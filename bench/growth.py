@@ -36,7 +36,6 @@ from citestream.evaluate.questions import read_rows
 from citestream.process import step_back
 from graph.library import Library
 from graph.limits import DEFAULT_COLLECTION
-from graph.retrieval import hybrid
 from graph.retrieval.embeddings import Embedders, MiniLM
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.query import history_query
@@ -197,11 +196,10 @@ def read(sets: Path, data_dir: Path) -> None:
     questions = cycle([row["question"] for name in ASKED for row in lines(sets / f"open/{name}.jsonl")])
     settings = Settings.load(data_dir=data_dir)
     with patch.object(MiniLM, "embed", embedded_as_words), suppress(KeyboardInterrupt):
-        views = Views(settings, library := Library.open(data_dir), embedders := Embedders(settings))
-        with patch.object(hybrid, "Views", lambda *_: views):
-            retriever = Retriever(settings, library, embedders)
+        library = Library.open(data_dir)
+        retriever = Retriever(settings, library, Embedders(settings))
         retriever.warm()
-        threading.Thread(target=follow, args=(library, views), daemon=True).start()
+        threading.Thread(target=follow, args=(library, retriever._views), daemon=True).start()
         for question in questions:
             began = time.monotonic()
             found = retriever.search(history_query(question, []), [DEFAULT_COLLECTION], k=5, where={})

@@ -97,7 +97,7 @@ def has_cjk(text: str) -> bool:
 
 
 def _is_cjk_run(word: str) -> bool:
-    return not word.isascii() and _CJK.match(word) is not None
+    return _CJK.match(word) is not None
 
 
 @lru_cache(maxsize=50_000)

@@ -195,7 +195,7 @@ def _joins(text: str, position: int) -> bool:
 def _best_span(reading: Reading, weights: Mapping[str, float]) -> tuple[tuple[int, int], float]:
     """The sentence that covers most of the weights, with neighbours while they add something; and the share.
 
-    Where none has anything of the weights it is the first with words, and not a fence or a ruler of a table.
+    Where none has anything of the weights it is the first with words, as a bare fence says nothing.
     """
     total = sum(weights.values()) or 1.0
     spans = reading.sentences
