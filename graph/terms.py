@@ -14,6 +14,8 @@ import Stemmer
 
 CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af"
 _WORD = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+(?:[.,]\d+)*")
+_ASCII_WORD = re.compile(r"[a-z0-9]+(?:[.,][0-9]+)*")
+"""The same words in a text of ASCII in lower case, half as long."""
 _CJK = re.compile(f"[{CJK}]")
 STOP_WORDS = frozenset(
     "a an and are as at be but by for from had has have he her his how i if in into is it its me my no not of on or "
@@ -40,19 +42,7 @@ _local = threading.local()  # a PyStemmer object must not be shared by threads
 
 def terms(text: str) -> list[str]:
     """The index terms of `text`, in order and with repetitions."""
-    return terms_of(words(text))
-
-
-def terms_of(said: Iterable[str]) -> list[str]:
-    """The index terms of `words`, in order and with repetitions."""
-    found: list[str] = []
-    for word in said:
-        if not word.isascii() and _is_cjk_run(word):
-            found.extend(word)
-            found.extend(word[i : i + 2] for i in range(len(word) - 1))
-        elif word not in STOP_WORDS:
-            found.append(_stem(word))
-    return found
+    return terms_and_sequence(words(text))[0]
 
 
 def question_terms(question: str) -> list[str]:
@@ -65,22 +55,31 @@ def question_terms(question: str) -> list[str]:
 
 def sequence(text: str) -> list[str]:
     """Stems and single CJK characters in their order, stop words as they are: for comparing one wording to another."""
-    return sequence_of(words(text))
+    return terms_and_sequence(words(text))[1]
 
 
-def sequence_of(said: Iterable[str]) -> list[str]:
-    """The `sequence` of `words`."""
+def terms_and_sequence(said: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The `terms` and the `sequence` of words: what the first leaves out or adds is all that they differ in."""
     found: list[str] = []
+    order: list[str] = []
     for word in said:
-        if not word.isascii() and _is_cjk_run(word):
-            found.extend(word)
+        if word in STOP_WORDS:
+            order.append(word)
+        elif word.isascii() or not _is_cjk_run(word):
+            stem = _stem(word)
+            found.append(stem)
+            order.append(stem)
         else:
-            found.append(word if word in STOP_WORDS else _stem(word))
-    return found
+            found.extend(word)
+            found.extend(word[i : i + 2] for i in range(len(word) - 1))
+            order.extend(word)
+    return found, order
 
 
 def words(text: str) -> list[str]:
     """Words in lower case before stemming; a run of CJK characters is one word."""
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower())
     return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
 
 

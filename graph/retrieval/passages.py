@@ -8,7 +8,7 @@ from itertools import pairwise
 from graph.library import LiveChunk, Section, parse_source_id
 from graph.retrieval.ranking import GAP_CHARS, are_neighbours
 from graph.retrieval.tokenizer import count_tokens
-from graph.retrieval.wording import wording_of
+from graph.retrieval.wording import pairs_of
 from graph.sentences import LEADS_ON
 from graph.state.evidence import Passage
 
@@ -162,7 +162,7 @@ def _joined(chunks: Sequence[LiveChunk]) -> str:
 
 def _is_copy(text: str, other: str) -> bool:
     """Whether two texts have nearly all their word pairs in common; texts without any are compared as they are."""
-    pairs, others = wording_of(text).pairs, wording_of(other).pairs
+    pairs, others = pairs_of(text), pairs_of(other)
     return len(pairs & others) >= SAME * len(pairs | others) if pairs or others else text == other
 
 

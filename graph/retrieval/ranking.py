@@ -98,7 +98,7 @@ def rank(
         wording = wording_of(chunk.text)
         scores[chunk.id] += (
             weights.sentence * wording.best_share(wanted)
-            + weights.pairs * share(pairs, wording.pairs)
+            + weights.pairs * wording.pair_share(pairs)
             + weights.document * documents[chunk.document]
             + weights.neighbour * neighbours.get(chunk.id, 0.0)
             + weights.around * share(wanted, around.get(chunk.id, ()))

@@ -2,24 +2,24 @@
 
 from collections.abc import Container, Mapping
 from functools import lru_cache
-from itertools import chain, pairwise
-from typing import NamedTuple, TypeVar
+from itertools import pairwise
+from typing import NamedTuple
 
 from graph.sentences import sentence_spans
-from graph.terms import sequence_of, terms_of, words
+from graph.terms import terms_and_sequence, words
 
-Word = TypeVar("Word", str, tuple[str, str])
-
-KEPT = 2048
-"""Texts whose words are remembered, about 10 KB each: splitting a text costs more than all the comparing."""
+KEPT = 4096
+"""Texts whose words are remembered, about 8 KB each: splitting a text costs more than all the comparing."""
+KEPT_PAIRS = 512
+"""The same of pairs, about 16 KB each, which only what comes first is compared by."""
 
 
 class Wording(NamedTuple):
-    """The index terms of a text, those of each sentence, and its pairs of neighbouring words."""
+    """The index terms of a text, those of each sentence, and all words in their order with a space around each."""
 
     terms: frozenset[str]
     sentences: tuple[frozenset[str], ...]
-    pairs: frozenset[tuple[str, str]]
+    order: str
 
     def best_share(self, weights: Mapping[str, float]) -> float:
         """The greatest share of the weights whose terms are in one sentence: 0..1."""
@@ -29,17 +29,33 @@ class Wording(NamedTuple):
             return 0.0
         return max([sum([weight for term, weight in here if term in sentence]) for sentence in self.sentences]) / total
 
+    def pair_share(self, weights: Mapping[tuple[str, str], float]) -> float:
+        """The share of the weights whose two words stand side by side: 0..1."""
+        total = sum(weights.values())
+        if not total:
+            return 0.0
+        return sum([weight for (one, two), weight in weights.items() if f" {one} {two} " in self.order]) / total
+
 
 @lru_cache(KEPT)
 def wording_of(text: str) -> Wording:
     """The words of a chunk, which comes up again and again."""
-    said = [words(text[start:end]) for start, end in sentence_spans(text)]
-    sentences = tuple(frozenset(terms_of(sentence)) for sentence in said)
-    pairs = frozenset(pairwise(sequence_of(chain.from_iterable(said))))
-    return Wording(frozenset().union(*sentences), sentences, pairs)
+    sentences: list[frozenset[str]] = []
+    order = [""]
+    for start, end in sentence_spans(text):
+        terms, said = terms_and_sequence(words(text[start:end]))
+        sentences.append(frozenset(terms))
+        order += said
+    return Wording(frozenset().union(*sentences), tuple(sentences), " ".join([*order, ""]))
 
 
-def share(weights: Mapping[Word, float], found: Container[Word]) -> float:
+@lru_cache(KEPT_PAIRS)
+def pairs_of(text: str) -> frozenset[tuple[str, str]]:
+    """The pairs of neighbouring words of a chunk."""
+    return frozenset(pairwise(wording_of(text).order.split()))
+
+
+def share(weights: Mapping[str, float], found: Container[str]) -> float:
     """The share of the weights whose word was found: 0..1."""
     total = sum(weights.values())
     return sum([weight for word, weight in weights.items() if word in found]) / total if total else 0.0
