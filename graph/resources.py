@@ -8,17 +8,22 @@ import anyio
 import anyio.to_thread
 from langchain_core.language_models import BaseChatModel
 
+from graph.cores import count_cores
 from graph.library import Library
 from graph.models import close_chat_model, is_language_model, open_chat_model
 from graph.prompts import Prompts
-from graph.retrieval.embeddings import Embedders
+from graph.retrieval.embeddings import BUNDLED, Embedders
 from graph.retrieval.hybrid import Retriever
 from graph.retrieval.reranking import open_reranker
 from graph.settings import Settings
 from graph.summary import Summarizer
 
-SEARCH_THREADS = 4
-"""Searches at a time; more would only share the same cores."""
+MOST_SEARCHES = 4
+"""Searches at a time where the embedding is another server's; the built-in one has one more than there are cores.
+
+More would only share the cores, and each thread keeps memory: on one core 400 open streams took 272 KB each with four,
+238 with two (level `open400` of bench/streaming, two rounds).
+"""
 
 
 @dataclass(frozen=True)
@@ -72,4 +77,5 @@ def _open(settings: Settings) -> Resources:
     model = open_chat_model(settings, embedders.named(settings.embedding))
     library = Library.open(settings.data_dir)
     retriever = Retriever(settings, library, embedders, open_reranker(settings))
-    return Resources(settings, library, retriever, model, prompts, anyio.CapacityLimiter(SEARCH_THREADS))
+    searches = min(MOST_SEARCHES, count_cores() + 1) if settings.embedding == BUNDLED else MOST_SEARCHES
+    return Resources(settings, library, retriever, model, prompts, anyio.CapacityLimiter(searches))

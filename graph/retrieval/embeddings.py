@@ -1,6 +1,5 @@
 """What turns text into vectors: the bundled MiniLM, or any model LangChain's `init_embeddings` knows."""
 
-import os
 import threading
 from functools import cached_property
 from importlib.resources import as_file, files
@@ -11,6 +10,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from graph.cores import count_cores
 from graph.errors import CitestreamError, IndexUnusable, SettingsError
 from graph.retrieval.tokenizer import tokenizer_json
 from graph.settings import Settings
@@ -81,8 +81,7 @@ class MiniLM(Embeddings):
 
         options = SessionOptions()
         # Two threads on one core take a seventh more CPU for a question.
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        options.intra_op_num_threads = min(MAX_THREADS, cores)
+        options.intra_op_num_threads = min(MAX_THREADS, count_cores())
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         with as_file(files("graph.retrieval.minilm").joinpath("minilm.w8.onnx")) as path:
