@@ -1,15 +1,18 @@
 """What the nodes say while they work, and `emit()`, the one way to say it.
 
-Payloads are those of the wire contract (docs/http.md). They leave a node through LangGraph's stream writer as
-`{"event": NAME, "data": PAYLOAD}`: in `custom` mode of the LangGraph server, and as `on_chain_stream` chunks
-`("custom", payload)` of `astream_events(version="v2", stream_mode=["custom"])`.
+Payloads are those of the wire contract (docs/http.md). To a reader of `astream_events(version="v2")` that wants nothing
+else (`only_emitted`) they go as LangChain's custom events: `on_custom_event` with the event's `name` and its `data`.
+To all others they go through LangGraph's stream writer, as `{"event": NAME, "data": PAYLOAD}` in `custom` mode: from
+the LangGraph server too.
 """
 
 import asyncio
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Literal, NotRequired, overload
 
-from langgraph.config import get_stream_writer
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
+from langgraph.config import get_config, get_stream_writer
 from pydantic import with_config
 from typing_extensions import TypedDict
 
@@ -27,8 +30,11 @@ run_deadline: ContextVar[float | None] = ContextVar("run_deadline", default=None
 
 
 only_emitted: ContextVar[bool] = ContextVar("only_emitted", default=False)
-"""Whether whoever reads this run takes what `emit()` says and nothing else, so that a model need not report its tokens.
-False where somebody may want LangChain's own events, as the LangGraph server does."""
+"""Whether whoever reads this run by `astream_events` takes what `emit()` says, as custom events, and nothing else, so
+that a model need not report its tokens. False where somebody may want LangChain's own events, as the LangGraph server
+does."""
+EMITTED = ("status", "source", "message", "reasoning", "citation", "suggest")
+"""The names of the events."""
 
 
 class Status(TypedDict):
@@ -107,7 +113,26 @@ def emit(event: Literal["citation"], data: Citation) -> None: ...
 def emit(event: Literal["suggest"], data: Suggest) -> None: ...
 def emit(event: str, data: Any) -> None:
     """Send one event to whoever reads this run. Call it inside a node only."""
-    get_stream_writer()({"event": event, "data": data})
+    if only_emitted.get():
+        _emit_custom(event, data)
+    else:
+        get_stream_writer()({"event": event, "data": data})
+
+
+def event_streams(callbacks: BaseCallbackManager) -> list[BaseCallbackHandler]:
+    """Those of the callbacks that make the events of `astream_events`; others are tracers."""
+    return [handler for handler in callbacks.handlers if hasattr(handler, "tap_output_aiter")]
+
+
+def _emit_custom(event: str, data: Any) -> None:
+    """Put an event among those of `astream_events` at once; by the stream writer it passes two tasks of LangGraph."""
+    callbacks = get_config().get("callbacks")
+    assert isinstance(callbacks, BaseCallbackManager), "a run whose events are read has callbacks"
+    assert callbacks.parent_run_id is not None, "inside a node the node is the parent"
+    for stream in event_streams(callbacks):
+        putting = stream.on_custom_event(event, data, run_id=callbacks.parent_run_id)
+        with suppress(StopIteration):  # it puts it into a queue, and waits for nothing
+            putting.send(None)
 
 
 def source_of(passage: Passage) -> Source:
@@ -134,6 +159,7 @@ def source_of(passage: Passage) -> Source:
 
 
 __all__ = [
+    "EMITTED",
     "SOURCE_TEXT_CHARS",
     "Citation",
     "Message",
@@ -145,6 +171,7 @@ __all__ = [
     "Status",
     "Suggest",
     "emit",
+    "event_streams",
     "only_emitted",
     "run_deadline",
     "source_of",

@@ -24,7 +24,7 @@ from tenacity import (
 )
 
 from graph.errors import ModelError, ModelRateLimited, ModelTimeout, ModelUnavailable
-from graph.events import only_emitted, run_deadline, stop_event
+from graph.events import event_streams, only_emitted, run_deadline, stop_event
 from graph.metrics import model_pieces, upstream_open
 from graph.models import provider_errors
 from graph.settings import Settings
@@ -297,9 +297,8 @@ def _callbacks() -> BaseCallbackManager | None:
     if not isinstance(callbacks, BaseCallbackManager):
         return None
     callbacks = callbacks.copy()
-    for handler in list(callbacks.handlers):
-        if hasattr(handler, "tap_output_aiter"):  # what an event stream has and a tracer has not
-            callbacks.remove_handler(handler)
+    for handler in event_streams(callbacks):
+        callbacks.remove_handler(handler)
     return callbacks
 
 

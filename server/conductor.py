@@ -14,7 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from graph.errors import CitestreamError
-from graph.events import only_emitted, run_deadline, stop_event
+from graph.events import EMITTED, only_emitted, run_deadline, stop_event
 from graph.settings import Settings
 from graph.state.context import TurnContext
 from server.errors import DatabaseUnavailable, ServerRestart
@@ -42,7 +42,6 @@ SAVE_PATIENCE_S = 4.0
 """How long the end of a turn waits for a database that does not answer. A try may take some seconds itself."""
 WAIT_INTERVAL_S = 0.2
 """How often to look whether a turn that another process is answering has ended."""
-CLIENT_EVENTS = frozenset({"status", "source", "message", "reasoning", "citation", "suggest"})
 
 Graph = CompiledStateGraph[Any, TurnContext, Any, Any]
 
@@ -147,16 +146,16 @@ class Conductor:
         run_deadline.set(deadline)
         only_emitted.set(True)
         question = {"messages": await self._messages(run)}
-        events = self._graph.astream_events(question, version="v2", stream_mode=["custom"], context=run.ask.context())
+        names = [self._graph.name, *EMITTED]
+        events = self._graph.astream_events(
+            question, version="v2", include_names=names, stream_mode=[], context=run.ask.context()
+        )
         # It is a generator, though declared as an iterator.
         async with aclosing(cast("AsyncGenerator[StreamEvent]", events)) as stream:
             async for event in stream:
-                if event["parent_ids"]:
-                    continue
-                if event["event"] == "on_chain_stream":
-                    _, payload = event["data"]["chunk"]
-                    await self._relay(run, payload["event"], payload["data"])
-                elif event["event"] == "on_chain_end":
+                if event["event"] == "on_custom_event":
+                    await self._relay(run, event["name"], event["data"])
+                elif event["event"] == "on_chain_end" and not event["parent_ids"]:
                     self._take_turn(run, event["data"]["output"].get("turn"))
 
     def _take_turn(self, run: Run, turn: Mapping[str, Any] | None) -> None:
@@ -177,7 +176,7 @@ class Conductor:
 
     async def _relay(self, run: Run, event: str, data: Mapping[str, Any]) -> None:
         """Log a node's event, unless it says nothing."""
-        if event not in CLIENT_EVENTS or data.get("delta") == "":
+        if data.get("delta") == "":
             return
         if event == "message" and run.first_text_at is None:
             run.first_text_at = time.monotonic()

@@ -69,16 +69,13 @@ async def ask(
 
 async def _collect(run: Run, resources: Resources, messages: list[AnyMessage], context: TurnContext) -> None:
     stream = build_graph(resources).astream_events(
-        {"messages": messages}, version="v2", stream_mode=["custom"], context=context
+        {"messages": messages}, version="v2", stream_mode=[], context=context
     )
     async with aclosing(stream) as events:
         async for event in events:
-            if event["parent_ids"]:
-                continue
-            if event["event"] == "on_chain_stream":
-                _, payload = event["data"]["chunk"]
-                run.events.append((payload["event"], payload["data"]))
-            elif event["event"] == "on_chain_end":
+            if event["event"] == "on_custom_event":
+                run.events.append((event["name"], event["data"]))
+            elif event["event"] == "on_chain_end" and not event["parent_ids"]:
                 run.output = event["data"]["output"]
 
 

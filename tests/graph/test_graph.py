@@ -195,6 +195,21 @@ async def test_what_a_model_thinks_is_not_part_of_the_answer(
     assert "".join(data["delta"] for data in run.of("reasoning")).strip() in ("Let me see.", "I think so.")
 
 
+async def test_custom_events_and_the_custom_stream_tell_the_same(open_with: OpenWith) -> None:
+    """What the server reads, and what the LangGraph server shows."""
+    async with open_with() as resources:
+        run = await ask(resources, FOX)
+        question: Any = {"messages": [HumanMessage(FOX)]}
+        stream = build_graph(resources).astream(question, stream_mode=["custom"], context=TurnContext())
+        told = [(payload["event"], payload["data"]) async for _, payload in stream]
+    assert {event for event, _ in told} >= {"status", "source", "message", "citation"}
+    assert [_timeless(*item) for item in run.events] == [_timeless(*item) for item in told]
+
+
+def _timeless(event: str, data: Any) -> tuple[str, Any]:
+    return event, {key: value for key, value in data.items() if key != "ms"}
+
+
 async def test_status_ends_also_when_a_node_fails(open_with: OpenWith, upstream: Upstream) -> None:
     seen: list[Any] = []
 

@@ -158,12 +158,13 @@ async def test_a_task_that_does_not_end_is_given_up_and_counted(
     class Immortal(Answerer):
         """Its graph is a stream of events that does not hear a cancel."""
 
+        name = "immortal"
+
         def build(self) -> Any:
             return self
 
         async def astream_events(self, *_args: Any, **_named: Any) -> AsyncIterator[Any]:
-            chunk = ("custom", {"event": "message", "data": {"delta": "Cats"}})
-            yield {"event": "on_chain_stream", "parent_ids": [], "data": {"chunk": chunk}}
+            yield {"event": "on_custom_event", "name": "message", "data": {"delta": "Cats"}}
             while not let_go.is_set():
                 try:
                     await let_go.wait()
