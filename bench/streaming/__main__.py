@@ -98,8 +98,10 @@ def targets(llamaindex: str | None, upstream: int, program: str = "citestream") 
         "raw relay": Target(_uvicorn(sys.executable, "bench.streaming.relay"), env=model),
         "plain LangGraph": Target(_uvicorn(sys.executable, "bench.streaming.plain"), env=model),
         "citestream": ask,
-        "… without citations": replace(ask, command=[*less, "citations", *SERVE], cites=False),
+        "… like LlamaIndex": replace(ask, command=[*less, "citations,hybrid,suggestions", *SERVE], cites=False),
+        "… without citations": replace(part, command=[*less, "citations", *SERVE], cites=False),
         "… without verification": replace(part, command=[*less, "verification", *SERVE]),
+        "… without hybrid search": replace(part, command=[*less, "hybrid", *SERVE]),
         "… without stored turns": replace(part, body='{"question": "QUESTION", "history": []}'),
         "… with the library's client": replace(
             part, env={**service, "CITESTREAM_OPENAI_CLIENT": "library"}, fast=False

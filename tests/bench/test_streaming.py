@@ -32,13 +32,14 @@ def bench(build: Path, *targets: str) -> Bench:
 
 
 def test_every_line_of_citestream_shows_its_features_and_its_way(build: Path) -> None:
-    names = ("citestream", "… without citations", "… with the library's client")
+    uncited = ("… like LlamaIndex", "… without citations")
+    names = ("citestream", *uncited, "… without hybrid search", "… with the library's client")
     results = list(bench(build, *names).run(list(LEVELS), rounds=1))
     assert {(result["level"], result["target"]) for result in results} == set(product((START, *LEVELS), names))
     for result in (result for result in results if result["level"] != START):
         tokens = LEVELS[result["level"]][0]["tokens"]
         assert (result["failed"], result["tokens"]) == (0, tokens * result["streams"])
-        assert ("citation" in result["events"]) is (tokens > 1 and result["target"] != "… without citations")
+        assert ("citation" in result["events"]) is (tokens > 1 and result["target"] not in uncited)
 
 
 @pytest.mark.parametrize("changed", [{"CITESTREAM_OPENAI_CLIENT": "library"}, {"HTTP_PROXY": "http://127.0.0.1:9"}])
