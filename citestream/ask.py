@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import aclosing
+from typing import Any
 
 import anyio.to_thread
 from langchain_core.messages import HumanMessage
@@ -10,7 +11,7 @@ from rich.markup import escape
 
 from graph.build import build_graph
 from graph.errors import IndexEmpty
-from graph.events import Source
+from graph.events import Source, read_emitted
 from graph.resources import Resources, open_resources
 from graph.settings import Settings
 from graph.state.context import TurnContext
@@ -31,15 +32,10 @@ async def answer(settings: Settings, question: str, context: TurnContext) -> Non
 
 
 async def _run(resources: Resources, question: str, context: TurnContext, printer: "_Printer") -> None:
-    graph = build_graph(resources)
-    stream = graph.astream_events(
-        {"messages": [HumanMessage(question)]}, version="v2", stream_mode=["custom"], context=context
-    )
-    async with aclosing(stream) as events:  # type: ignore[type-var]  # an async generator, declared as an iterator
+    async with aclosing(read_emitted(build_graph(resources), [HumanMessage(question)], context)) as events:
         async for event in events:
-            if event["event"] == "on_chain_stream" and not event["parent_ids"]:
-                _, payload = event["data"]["chunk"]
-                printer.take(payload["event"], payload["data"])
+            if event["event"] == "on_custom_event":
+                printer.take(event["name"], event["data"])
 
 
 class _Printer:
@@ -51,15 +47,15 @@ class _Printer:
         self._sources: list[Source] = []
         self._citations: list[Citation] = []
 
-    def take(self, event: str, data: dict[str, object]) -> None:
+    def take(self, event: str, data: Any) -> None:
         if event == "status" and data["state"] == "start" and self._steps.is_terminal:
             self._steps.print(f"[dim]· {data['label']}[/]")
         elif event == "source":
-            self._sources = data["sources"]  # type: ignore[assignment]  # the payload of that event
+            self._sources = data["sources"]
         elif event == "citation":
-            self._citations.append(data)  # type: ignore[arg-type]  # the payload of that event
+            self._citations.append(data)
         elif event == "message":
-            sys.stdout.write(shown_text(str(data["delta"])))
+            sys.stdout.write(shown_text(data["delta"]))
             sys.stdout.flush()
 
     def print_sources(self) -> None:

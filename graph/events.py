@@ -7,16 +7,21 @@ the LangGraph server too.
 """
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any, Literal, NotRequired, overload
+from typing import Any, Literal, NotRequired, cast, overload
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
+from langchain_core.messages import AnyMessage
+from langchain_core.runnables.schema import StreamEvent
 from langgraph.config import get_config, get_stream_writer
+from langgraph.graph.state import CompiledStateGraph
 from pydantic import with_config
 from typing_extensions import TypedDict
 
 from graph.state.channels import NodeName
+from graph.state.context import TurnContext
 from graph.state.evidence import Citation, Passage, Span
 
 SOURCE_TEXT_CHARS = 200
@@ -119,13 +124,34 @@ def emit(event: str, data: Any) -> None:
         get_stream_writer()({"event": event, "data": data})
 
 
+def read_emitted(
+    graph: CompiledStateGraph[Any, TurnContext, Any, Any], messages: Sequence[AnyMessage], context: TurnContext
+) -> AsyncGenerator[StreamEvent]:
+    """Run the graph: an `on_custom_event` with `name` and `data` for each event, and last `on_chain_end`.
+
+    That has the state in its data's `output`. `only_emitted` is set where this is called. Whoever reads closes it.
+    """
+    only_emitted.set(True)
+    events = graph.astream_events(
+        {"messages": list(messages)},
+        version="v2",
+        include_names=[graph.name, *EMITTED],  # not the events of LangGraph's own steps
+        stream_mode=[],
+        context=context,
+    )
+    return cast("AsyncGenerator[StreamEvent]", events)  # it is a generator, though declared as an iterator
+
+
 def event_streams(callbacks: BaseCallbackManager) -> list[BaseCallbackHandler]:
     """Those of the callbacks that make the events of `astream_events`; others are tracers."""
     return [handler for handler in callbacks.handlers if hasattr(handler, "tap_output_aiter")]
 
 
 def _emit_custom(event: str, data: Any) -> None:
-    """Put an event among those of `astream_events` at once; by the stream writer it passes two tasks of LangGraph."""
+    """Put an event among those of `astream_events` at once; by the stream writer it passes two tasks of LangGraph.
+
+    LangChain's `adispatch_custom_event` makes a manager of callbacks for each event, and has to be awaited.
+    """
     callbacks = get_config().get("callbacks")
     assert isinstance(callbacks, BaseCallbackManager), "a run whose events are read has callbacks"
     assert callbacks.parent_run_id is not None, "inside a node the node is the parent"
@@ -173,6 +199,7 @@ __all__ = [
     "emit",
     "event_streams",
     "only_emitted",
+    "read_emitted",
     "run_deadline",
     "source_of",
     "stop_event",

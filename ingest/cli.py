@@ -5,7 +5,6 @@ to read, 74 the disk is full, 75 another process is writing the index, 130 inter
 ones are skipped, not failed.
 """
 
-import os
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from graph.cores import count_cores
 from graph.errors import TooManyGone
 from graph.limits import DEFAULT_COLLECTION
 from ingest.command import (
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ingest.sync import Step
     from ingest.web.visits import Visit
 
-JOBS = min(2, os.cpu_count() or 1)
+JOBS = min(2, count_cores())
 """Reading took 5 of 350 processor seconds for 136 manuals, so that two processes keep ahead of embedding."""
 FEW_REMOVED, REMOVED_SHARE = 5, 0.3
 """More than so many, and than this share of a collection, are only removed with --yes: a disk may not be mounted."""

@@ -2,19 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import structlog
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
-from langchain_core.runnables.schema import StreamEvent
 from langgraph.graph.state import CompiledStateGraph
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from graph.errors import CitestreamError
-from graph.events import EMITTED, only_emitted, run_deadline, stop_event
+from graph.events import read_emitted, run_deadline, stop_event
 from graph.settings import Settings
 from graph.state.context import TurnContext
 from server.errors import DatabaseUnavailable, ServerRestart
@@ -144,18 +143,12 @@ class Conductor:
         """Iterate over the graph's events to the end, logging those that are for clients."""
         stop_event.set(run.stopping)
         run_deadline.set(deadline)
-        only_emitted.set(True)
-        question = {"messages": await self._messages(run)}
-        names = [self._graph.name, *EMITTED]
-        events = self._graph.astream_events(
-            question, version="v2", include_names=names, stream_mode=[], context=run.ask.context()
-        )
-        # It is a generator, though declared as an iterator.
-        async with aclosing(cast("AsyncGenerator[StreamEvent]", events)) as stream:
+        events = read_emitted(self._graph, await self._messages(run), run.ask.context())
+        async with aclosing(events) as stream:
             async for event in stream:
                 if event["event"] == "on_custom_event":
                     await self._relay(run, event["name"], event["data"])
-                elif event["event"] == "on_chain_end" and not event["parent_ids"]:
+                elif event["event"] == "on_chain_end":
                     self._take_turn(run, event["data"]["output"].get("turn"))
 
     def _take_turn(self, run: Run, turn: Mapping[str, Any] | None) -> None:

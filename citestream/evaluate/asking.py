@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from citestream.evaluate.questions import Said
 from graph.build import build_graph
 from graph.errors import SettingsError
+from graph.events import read_emitted
 from graph.resources import Resources
 from graph.state.context import TurnContext
 from graph.state.evidence import Citation
@@ -75,16 +76,11 @@ class InProcess:
         context = TurnContext(collections=list(choice.collections), top_k=choice.top_k)
         answered = Answered()
         began = time.perf_counter()
-        stream = self._graph.astream_events(
-            {"messages": [*messages, HumanMessage(question)]}, version="v2", stream_mode=["custom"], context=context
-        )
-        async with aclosing(stream) as events:  # type: ignore[type-var]  # an async generator, declared as an iterator
+        stream = read_emitted(self._graph, [*messages, HumanMessage(question)], context)
+        async with aclosing(stream) as events:
             async for event in events:
-                if event["parent_ids"]:
-                    continue
-                if event["event"] == "on_chain_stream":
-                    _, payload = event["data"]["chunk"]
-                    _take(answered, payload["event"], payload["data"])
+                if event["event"] == "on_custom_event":
+                    _take(answered, event["name"], event["data"])
                 elif event["event"] == "on_chain_end":
                     answered.status = event["data"]["output"]["turn"]["status"]
         answered.ms = 1000 * (time.perf_counter() - began)

@@ -11,7 +11,7 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from pydantic import SecretStr
 
 from graph.build import build_graph
-from graph.events import only_emitted, run_deadline, stop_event
+from graph.events import read_emitted, run_deadline, stop_event
 from graph.resources import Resources
 from graph.state.context import TurnContext
 from tests.upstream import Upstream
@@ -54,7 +54,6 @@ async def ask(
     """Run the graph in a task of its own. `run` is filled while it works, also when it fails."""
     run = Run() if run is None else run
     variables = copy_context()
-    variables.run(only_emitted.set, True)
     variables.run(stop_event.set, stop)
     variables.run(run_deadline.set, None if within_s is None else time.monotonic() + within_s)
     asking = asyncio.create_task(
@@ -68,14 +67,11 @@ async def ask(
 
 
 async def _collect(run: Run, resources: Resources, messages: list[AnyMessage], context: TurnContext) -> None:
-    stream = build_graph(resources).astream_events(
-        {"messages": messages}, version="v2", stream_mode=[], context=context
-    )
-    async with aclosing(stream) as events:
+    async with aclosing(read_emitted(build_graph(resources), messages, context)) as events:
         async for event in events:
             if event["event"] == "on_custom_event":
                 run.events.append((event["name"], event["data"]))
-            elif event["event"] == "on_chain_end" and not event["parent_ids"]:
+            elif event["event"] == "on_chain_end":
                 run.output = event["data"]["output"]
 
 
