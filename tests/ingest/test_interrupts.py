@@ -120,17 +120,26 @@ def test_ctrl_c_between_start_and_end_leaves_no_trace_of_python(tmp_path: Path) 
     """Processes that read files once heard it, too, and showed theirs while they were starting."""
     write_documents(tmp_path / "docs", 1)
     chance = random.Random(SEED)
-    ends: Counter[bool] = Counter()
-    for number in range(many(6, 60)):
-        data_dir = tmp_path / f"data{number}"
-        command = citestream("ingest", str(tmp_path / "docs"), "--data-dir", str(data_dir), "--jobs", "2")
-        terminal = Terminal(command, TMPDIR=str(tmp_path))
+
+    def begin(data_dir: str) -> Terminal:
+        arguments = ["ingest", str(tmp_path / "docs"), "--data-dir", str(tmp_path / data_dir), "--jobs", "2"]
+        terminal = Terminal(citestream(*arguments), TMPDIR=str(tmp_path))
         assert terminal.read_until(b"\x1b")  # Python itself is up, and something is drawn
-        time.sleep(chance.random() * 1.5)
+        return terminal
+
+    whole = begin("whole")
+    began = time.monotonic()
+    assert whole.read_until(b" chunks written in ")
+    seconds = time.monotonic() - began
+    whole.finish()
+    interrupted, runs = 0, many(6, 60)
+    for number in range(runs):
+        terminal = begin(f"data{number}")
+        time.sleep((number + chance.random()) / runs * seconds)  # one in each part of its time
         terminal.press_ctrl_c()
-        ends[check_left_well(terminal)] += 1
+        interrupted += check_left_well(terminal)
         assert not list(tmp_path.glob("citestream-*"))
-    assert ends[True]
+    assert interrupted
 
 
 def test_a_parser_at_work_is_ended_with_the_command(tmp_path: Path) -> None:
