@@ -12,7 +12,7 @@ from typing import Final
 import regex  # type: ignore[import-untyped]  # ships no types
 
 from graph.library import Block, Chunk, NewVersion
-from graph.retrieval.tokenizer import count_tokens, token_offsets
+from graph.retrieval.tokenizer import count_tokens, token_starts
 from graph.sentences import sentence_spans
 from ingest.loaders import Loaded
 
@@ -117,7 +117,7 @@ class TokenCount:
         self._starts: list[int] = []
         while start < end:
             stop = _window_end(text, start, end)
-            self._starts += (start + begin for begin, _ in token_offsets(text[start:stop]))
+            self._starts += [start + begin for begin in token_starts(text[start:stop])]
             start = stop
 
     def between(self, start: int, end: int) -> int:

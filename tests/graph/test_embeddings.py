@@ -1,16 +1,18 @@
 import hashlib
 import threading
 from importlib.resources import files
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from graph.errors import SettingsError
-from graph.retrieval import embeddings
+from graph.retrieval import embeddings, tokenizer
 from graph.retrieval.embeddings import Embedders, MiniLM, open_embeddings
-from graph.retrieval.tokenizer import count_tokens, token_offsets
+from graph.retrieval.tokenizer import count_tokens, token_starts, tokenizer_json
 from graph.settings import Settings
 
 
@@ -64,13 +66,30 @@ def test_an_embedding_that_is_open_is_used_while_another_one_is_made(monkeypatch
     assert embedders.named("minilm") is used
 
 
-def test_token_offsets_are_slices_of_the_text() -> None:
+def test_word_pieces_begin_where_they_stand() -> None:
     text = "The fox 狐狸 jumped."
-    assert [text[start:end] for start, end in token_offsets(text)] == ["The", "fox", "狐", "狸", "jumped", "."]
+    starts = token_starts(text)
+    assert [text[start:end].strip() for start, end in pairwise([*starts, len(text)])] == [
+        "The", "fox", "狐", "狸", "jumped", "."
+    ]  # fmt: skip
     assert count_tokens(text) == 6
 
 
 @given(st.text(st.characters(codec="utf-8")) | st.text("aé狐.# \t\n\x0b\x0c\x1c\x1f\x85\u00a0\u3000[SEP]"))
 @example("an" + "t" * 200 + " word\x0cof\x1dtwo [SEP] kinds")
-def test_words_have_as_many_tokens_alone_as_together(text: str) -> None:
-    assert count_tokens(text) == len(token_offsets(text))
+def test_words_have_the_same_pieces_alone_as_together(text: str) -> None:
+    whole = Tokenizer.from_str(tokenizer_json())
+    whole.no_truncation()
+    whole.no_padding()
+    starts = [start for start, _ in whole.encode(text, add_special_tokens=False).offsets]
+    assert token_starts(text) == starts
+    assert count_tokens(text) == len(starts)
+
+
+def test_words_are_forgotten_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizer, "KEPT_WORDS", 3)
+    monkeypatch.setattr(tokenizer, "_known", {})
+    text = "one two three four " * 2 + "x" * 41
+    assert [count_tokens(text) for _ in range(3)] == [8 + 21] * 3
+    assert count_tokens("five two") == 2
+    assert set(tokenizer._known) == {"five"}
