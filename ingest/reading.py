@@ -10,8 +10,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from graph.library import NewVersion
 from ingest.chunking import chunk
 from ingest.loaders import LOADER_VERSION, Unreadable, load
@@ -20,8 +18,6 @@ MEMORY_BYTES = 1024**3
 """Address space of a parser's process, which has a quarter of it before its first file."""
 ALONE_SECONDS = 150
 """After so long with one file such a process is killed, whatever it does: who should have ended it is gone."""
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,6 +75,9 @@ def read_file(request: Request) -> Outcome:
     except MemoryError:
         return Refused("too-large", f"reading it takes more than {MEMORY_BYTES // 2**20} MB of memory")
     except Exception:
+        import structlog  # takes as long as all else here, and hardly a file needs it
+
+        log = structlog.get_logger(__name__)
         log.exception("ingest_file_failed", source=request.source)
         return Refused("internal", "an error in citestream; see the log")
 

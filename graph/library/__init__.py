@@ -4,8 +4,10 @@ It is the truth about what is indexed; Chroma and tantivy hold what can be searc
 SQLite file in the data folder, read by every process and written by the one that holds the writer lock.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from graph.library.originals import KEPT_FORMATS, keep, keep_bytes, path_of
-from graph.library.reader import FILTER_KEYS, Library, batches, no_collection
 from graph.library.records import (
     Chunk,
     Collection,
@@ -24,8 +26,28 @@ from graph.library.records import (
     text_hash,
 )
 from graph.library.structure import Block, Kind
-from graph.library.tables import FILE_NAME
-from graph.library.writer import LibraryWriter
+
+if TYPE_CHECKING:
+    from graph.library.reader import FILTER_KEYS, Library, batches, no_collection
+    from graph.library.tables import FILE_NAME
+    from graph.library.writer import LibraryWriter
+
+_WITH_DATABASE = {
+    "FILE_NAME": "tables",
+    "FILTER_KEYS": "reader",
+    "Library": "reader",
+    "LibraryWriter": "writer",
+    "batches": "reader",
+    "no_collection": "reader",
+}
+"""Name -> its module, which needs SQLAlchemy: imported when asked for, as a process that reads files never does."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_DATABASE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WITH_DATABASE[name]}"), name)
+
 
 __all__ = [
     "FILE_NAME",
