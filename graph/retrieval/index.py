@@ -32,9 +32,8 @@ CONFIGURATION: CreateCollectionConfiguration = {"hnsw": {"space": "cosine", "ef_
 chunks missed one, and not the same ones each time the index was opened, so that two processes scored differently."""
 SERVER_SECONDS = 60.0
 """How long a Chroma server may take; its client would wait for ever."""
-ADD_BATCH = 256
-"""Chunks in one write, half a lot of graph/retrieval/chunk_writer.py: 1,000 save 4 % of the CPU, but a view that is
-opened meanwhile waits longer."""
+BATCH = 256
+"""Chunks that are asked for or deleted at once."""
 
 
 _LOCK = threading.Lock()
@@ -91,23 +90,21 @@ class DenseIndex:
         metadatas: list[dict[str, Any]],
         vectors: NDArray[np.float32],
     ) -> None:
-        """Store chunks with vectors that are known already; one whose id is there stays as it is. Raises IndexUnusable.
+        """Store chunks, 5,000 at most, with their vectors; one whose id is there stays as it is. Raises IndexUnusable.
 
         An id stands for one text and one vector. To write it anew, as langchain-chroma's `add_texts` does, can cut
         other vectors off from every search: of 4,500 in small collections that were written twice 4 were lost.
         """
         self._store(collection)
         target = self._vectors(collection)
-        for begin in range(0, len(ids), ADD_BATCH):
-            part = slice(begin, begin + ADD_BATCH)
-            try:
-                with self._changing(target):
-                    target.add(ids[part], vectors[part], metadatas[part], texts[part] if self._texts else None)
-            except FAILURES as exc:
-                raise IndexUnusable(
-                    "vectors cannot be written. See whether the disk is full and the data folder may be written, and "
-                    "run this again: what was published stays."
-                ) from exc
+        try:
+            with self._changing(target):
+                target.add(ids, vectors, metadatas, texts if self._texts else None)
+        except FAILURES as exc:
+            raise IndexUnusable(
+                "vectors cannot be written. See whether the disk is full and the data folder may be written, and "
+                "run this again: what was published stays."
+            ) from exc
 
     def vectors(self, collection: str, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors of those of the chunks that are stored, by id."""
@@ -122,8 +119,8 @@ class DenseIndex:
         """Those of the ids that are not stored."""
         left = set(ids)
         target = self._vectors(collection)
-        for begin in range(0, len(ids) if target is not None else 0, ADD_BATCH):
-            left.difference_update(target.get(list(ids[begin : begin + ADD_BATCH]), include=[])["ids"])
+        for begin in range(0, len(ids) if target is not None else 0, BATCH):
+            left.difference_update(target.get(list(ids[begin : begin + BATCH]), include=[])["ids"])
         return left
 
     def warm(self, collection: str) -> None:
@@ -144,9 +141,9 @@ class DenseIndex:
     def delete(self, collection: str, ids: Sequence[str]) -> None:
         """Forget chunks; unknown ids are ignored."""
         target = self._vectors(collection)
-        for begin in range(0, len(ids) if target is not None else 0, ADD_BATCH):
+        for begin in range(0, len(ids) if target is not None else 0, BATCH):
             with self._changing(target):
-                target.delete(list(ids[begin : begin + ADD_BATCH]))
+                target.delete(list(ids[begin : begin + BATCH]))
 
     def drop(self, collection: str) -> None:
         """Forget a whole collection, and give its room on the disk back."""

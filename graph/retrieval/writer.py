@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -198,7 +199,13 @@ class IndexWriter:
 
     def _write_to(self, collection: Collection) -> ChunkWriter:
         chunks = ChunkWriter(
-            collection.index, self._dense, self._lexical, self._embedders, collection.embedding, self._known
+            collection.index,
+            self._dense,
+            self._lexical,
+            self._embedders,
+            collection.embedding,
+            self._known,
+            partial(is_anybody_present, self.library.data_dir),
         )
         self._take_up(collection, chunks)
         return chunks

@@ -3,6 +3,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from graph.library import Chunk, Library, LibraryWriter
 from graph.retrieval import chunk_writer
 from graph.retrieval.embeddings import Embedders, MiniLM
 from graph.retrieval.hybrid import FEW_ENDED, POOL, Retriever
+from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
+from graph.retrieval.presence import be_present
 from graph.retrieval.query import history_query
 from graph.retrieval.sufficiency import Sufficiency
 from graph.retrieval.writer import IndexWriter, open_writer
@@ -247,6 +250,35 @@ def test_a_text_is_embedded_once_in_a_run_whichever_lot_it_is_in(settings: Setti
             writer.put(version(f"{number}.txt", f"This says {text}."))
         writer.publish()
         assert writer.embedded == 7  # the first was forgotten by the end
+        assert writer.check(writer.library.collection("default")).is_good
+
+
+def test_lots_are_small_while_somebody_reads(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that opens an index waits for the lot that is just written."""
+    monkeypatch.setattr(chunk_writer, "LOT_CHUNKS", 6)
+    monkeypatch.setattr(chunk_writer, "LOT_BESIDE_READERS", 2)
+    lots: list[int] = []
+    add = DenseIndex.add
+
+    def counted(self: DenseIndex, collection: str, ids: list[str], *rest: Any) -> None:
+        lots.append(len(ids))
+        add(self, collection, ids, *rest)
+
+    monkeypatch.setattr(DenseIndex, "add", counted)
+    with open_writer(settings) as writer:
+        writer.begin("default", chunker="test/1")
+
+        def put(first: int) -> list[int]:
+            lots.clear()
+            for number in range(first, first + 7):
+                writer.put(version(f"{number}.txt", f"This says {number}."))
+            writer.publish()
+            return list(lots)
+
+        assert put(0) == [6, 1]
+        with be_present(settings.data_dir):
+            assert put(10) == [2, 2, 2, 1]
+        assert put(20) == [6, 1]
         assert writer.check(writer.library.collection("default")).is_good
 
 
