@@ -1,6 +1,7 @@
 """Files that crash, hang or eat memory cost themselves, and nothing else."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -118,3 +119,9 @@ def test_parsers_that_cannot_be_started_end_the_run(files, monkeypatch):
 
 if __name__ == "__main__":
     serve_badly()
+
+
+def test_a_process_that_reads_files_starts_light():
+    """SQLAlchemy and structlog, of which it needs neither, took five times as long to load as all else."""
+    heavy = "import sys, ingest.parser; print({'sqlalchemy', 'structlog'} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True).stdout == "set()\n"
