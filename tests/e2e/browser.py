@@ -23,6 +23,8 @@ ARGUMENTS = [
 REQUIRED = "CITESTREAM_REQUIRE_SERVICES"
 """Set where everything must be there, as in CI: what is missing is then a failure."""
 WAIT_MS = 30_000
+THREAD_URL = re.compile(r"/t/([^/?]+)$")
+
 expect.set_options(timeout=WAIT_MS)
 JOIN_S = 30
 """How long a thread of the proxy may take to end."""
@@ -206,6 +208,8 @@ def answer_once(page: Page, *events: tuple[str, dict[str, Any]]) -> None:
 
 
 def thread_of(page: Page) -> str:
-    found = re.search(r"/t/([^/?]+)$", page.url)
+    """The id in the page's address, of which the browser tells a little after the page has changed it."""
+    expect(page).to_have_url(THREAD_URL)
+    found = THREAD_URL.search(page.url)
     assert found, page.url
     return found[1]
