@@ -1,5 +1,6 @@
 """Signals: Ctrl-C and a polite kill end a command in order; a second one ends it at once."""
 
+import logging
 import os
 import signal
 import threading
@@ -18,8 +19,9 @@ SHOW_CURSOR = b"\x1b[?25h"
 def interruptible(code: int) -> Iterator[None]:
     """Turn the first signal into a KeyboardInterrupt; another one, later, ends the process with the exit `code`.
 
-    That is safe at any moment, as a kill is (docs/ingest.md). Only the main thread can have signals; in another one
-    this does nothing.
+    That is safe at any moment, as a kill is (docs/ingest.md). Libraries that it passes through log it with a traceback,
+    as SQLAlchemy does while it closes a connection: from then on they log nothing. Only the main thread can have
+    signals; in another one this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -30,13 +32,14 @@ def interruptible(code: int) -> Iterator[None]:
         nonlocal first_s
         if first_s is None:
             first_s = time.monotonic()
+            logging.disable()
             raise KeyboardInterrupt
         if time.monotonic() - first_s > TOGETHER_S:
             if os.isatty(2):
                 os.write(2, SHOW_CURSOR)
             os._exit(code)
 
-    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    before, logged = {number: signal.signal(number, stop) for number in SIGNALS}, logging.root.manager.disable
     try:
         yield
     except Exception as exc:
@@ -46,6 +49,7 @@ def interruptible(code: int) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        logging.disable(logged)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Ctrl-C and a polite kill: what was live stays live, nothing is left running, and another run finishes the work."""
 
+import logging
 import os
 import random
 import signal
@@ -62,6 +63,25 @@ def test_an_interruption_stays_one_whatever_a_library_makes_of_it() -> None:
     with pytest.raises(ImportError), interruptible(130):
         raise ImportError
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_libraries_do_not_show_the_traceback_of_an_interruption(caplog: pytest.LogCaptureFixture) -> None:
+    """SQLAlchemy logs whatever passes through it while it closes a connection."""
+    library = logging.getLogger("sqlalchemy.pool")
+
+    def close() -> None:
+        library.warning("before")
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except BaseException:
+            library.exception("Exception closing connection")
+            raise
+
+    with pytest.raises(KeyboardInterrupt), interruptible(130):
+        close()
+    library.warning("after")
+    assert caplog.messages == ["before", "after"]
 
 
 def test_a_second_signal_ends_a_command_that_does_not_end(tmp_path: Path) -> None:
