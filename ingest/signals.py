@@ -39,7 +39,8 @@ def interruptible(code: int) -> Iterator[None]:
                 os.write(2, SHOW_CURSOR)
             os._exit(code)
 
-    before, logged = {number: signal.signal(number, stop) for number in SIGNALS}, logging.root.manager.disable
+    silenced = logging.root.manager.disable
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield
     except Exception as exc:
@@ -49,7 +50,7 @@ def interruptible(code: int) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        logging.disable(logged)
+        logging.disable(silenced)
 
 
 @contextmanager

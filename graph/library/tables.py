@@ -43,8 +43,6 @@ UNFINISHED: tuple[VersionState, ...] = ("staged", *ENDED)
 class Blob(LargeBinary):
     """Bytes as sqlite3 takes and gives them: SQLAlchemy's own wraps each, which costs more than to look for it."""
 
-    cache_ok = True
-
     def bind_processor(self, dialect: Dialect) -> None:
         """Nothing is done to what is stored."""
 

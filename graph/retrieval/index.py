@@ -33,7 +33,8 @@ chunks missed one, and not the same ones each time the index was opened, so that
 SERVER_SECONDS = 60.0
 """How long a Chroma server may take; its client would wait for ever."""
 BATCH = 256
-"""Chunks that are asked for or deleted at once."""
+"""Chunks that are asked for or deleted at once, and most in one request to a server: of 1,024 vectors of 8,192 numbers
+it says "Payload too large"."""
 
 
 _LOCK = threading.Lock()
@@ -90,21 +91,25 @@ class DenseIndex:
         metadatas: list[dict[str, Any]],
         vectors: NDArray[np.float32],
     ) -> None:
-        """Store chunks, 5,000 at most, with their vectors; one whose id is there stays as it is. Raises IndexUnusable.
+        """Store chunks with vectors that are known already; one whose id is there stays as it is. Raises IndexUnusable.
 
-        An id stands for one text and one vector. To write it anew, as langchain-chroma's `add_texts` does, can cut
-        other vectors off from every search: of 4,500 in small collections that were written twice 4 were lost.
+        A folder takes them at once, 5,000 at most. An id stands for one text and one vector. To write it anew, as
+        langchain-chroma's `add_texts` does, can cut other vectors off from every search: of 4,500 in small collections
+        that were written twice 4 were lost.
         """
         self._store(collection)
         target = self._vectors(collection)
-        try:
-            with self._changing(target):
-                target.add(ids, vectors, metadatas, texts if self._texts else None)
-        except FAILURES as exc:
-            raise IndexUnusable(
-                "vectors cannot be written. See whether the disk is full and the data folder may be written, and "
-                "run this again: what was published stays."
-            ) from exc
+        size = BATCH if self._folder is None else max(1, len(ids))
+        for begin in range(0, len(ids), size):
+            part = slice(begin, begin + size)
+            try:
+                with self._changing(target):
+                    target.add(ids[part], vectors[part], metadatas[part], texts[part] if self._texts else None)
+            except FAILURES as exc:
+                raise IndexUnusable(
+                    "vectors cannot be written. See whether the disk is full and the data folder may be written, and "
+                    "run this again: what was published stays."
+                ) from exc
 
     def vectors(self, collection: str, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors of those of the chunks that are stored, by id."""

@@ -24,8 +24,11 @@ def count_tokens(text: str) -> int:
     if _LEFT_OUT.search(text):
         return len(_encode(text))
     words = text.split()
-    pieces = _pieces(words)
-    return sum([len(pieces[word]) for word in words])
+    try:
+        return sum([len(_known[word]) for word in words])
+    except KeyError:  # some are new, or too long to be remembered
+        pieces = _pieces(words)
+        return sum([len(pieces[word]) for word in words])
 
 
 def token_starts(text: str) -> list[int]:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import anyio
 import httpx2
+import numpy as np
 import pytest
 
 from graph.errors import IndexUnusable
 from graph.resources import open_resources
-from graph.retrieval.index import _SERVERS
+from graph.retrieval.index import _SERVERS, DenseIndex
 from graph.retrieval.query import history_query
 from graph.retrieval.writer import open_writer
 from graph.settings import Settings
@@ -109,3 +110,13 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", chroma_url="http://127.0.0.1:9")
     with pytest.raises(IndexUnusable, match=r"127\.0\.0\.1:9 does not answer"), open_writer(settings):
         pytest.fail("opened")
+
+
+def test_vectors_too_long_for_one_request_go_in_several(address: str, tmp_path: Path) -> None:
+    """Chroma's server refuses a request that is too large, and a lot of a folder may be."""
+    dense = DenseIndex(Settings(data_dir=tmp_path / "data", chroma_url=address))
+    ids = [f"a.b.{number}-{number + 1}" for number in range(600)]
+    vectors = np.random.default_rng(0).standard_normal((len(ids), 16_384)).astype(np.float32)
+    dense.add("c-long", ids, ids, [{"title": "long"}] * len(ids), vectors)
+    assert dense.missing("c-long", ids) == set()
+    dense.drop("c-long")

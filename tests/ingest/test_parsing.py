@@ -117,11 +117,11 @@ def test_parsers_that_cannot_be_started_end_the_run(files, monkeypatch):
         told(parsers.parse(files("one")))
 
 
-if __name__ == "__main__":
-    serve_badly()
-
-
 def test_a_process_that_reads_files_starts_light():
     """SQLAlchemy and structlog, of which it needs neither, took five times as long to load as all else."""
     heavy = "import sys, ingest.parser; print({'sqlalchemy', 'structlog'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True).stdout == "set()\n"
+
+
+if __name__ == "__main__":
+    serve_badly()
