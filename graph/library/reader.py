@@ -1,7 +1,7 @@
 """Reading the library: collections, documents, live chunks, and the text around a source."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -10,6 +10,7 @@ from sqlalchemy import (
     BindParameter,
     Column,
     ColumnElement,
+    Connection,
     Engine,
     Integer,
     Row,
@@ -46,6 +47,9 @@ from graph.library.tables import (
     versions,
 )
 
+Slice = tuple[str, int, int]
+"""The id of a version, and from where to where in its text."""
+
 NEIGHBOUR_CHARS = 600
 """Characters shown before and after a passage."""
 SECTION_CHARS = 3000
@@ -57,20 +61,32 @@ SQL_BATCH = 500
 _IDS = select(func.json_each(bindparam("ids", type_=String)).table_valued("value").c.value)
 
 
+# Slices come as one value too, `[[version, start, end], …]`, and are told apart by their place in it.
+_SLICES = func.json_each(bindparam("slices", type_=String)).table_valued("key", "value")
+_VERSION = func.json_extract(_SLICES.c.value, "$[0]")
+_START = func.json_extract(_SLICES.c.value, "$[1]", type_=Integer)
+_END = func.json_extract(_SLICES.c.value, "$[2]", type_=Integer)
+
+
 def _near() -> Select[Any]:
-    """`start` and `end` of the chunks of a section, near a slice that begins where a chunk does."""
-    version: BindParameter[str] = bindparam("version")
-    start, end = bindparam("start", type_=Integer), bindparam("end", type_=Integer)
-    here = select(chunks.c.heading, chunks.c.page).where(chunks.c.version_id == version, chunks.c.start == start)
-    place = here.limit(1).subquery()
-    near = select(chunks.c.start, chunks.c.end).where(
-        chunks.c.version_id == version,
-        chunks.c.end > start - SECTION_CHARS,
-        chunks.c.start < end + SECTION_CHARS,
-        chunks.c.heading == place.c.heading,
-        chunks.c.page.is_not_distinct_from(place.c.page),
+    """`start` and `end` of the chunks of a section, near each slice that begins where a chunk does."""
+    first = chunks.alias()
+    found = select(_SLICES.c.key, chunks.c.start, chunks.c.end).distinct()
+    found = found.join(first, (first.c.version_id == _VERSION) & (first.c.start == _START))
+    found = found.join(chunks, chunks.c.version_id == first.c.version_id)
+    found = found.where(
+        chunks.c.end > first.c.start - SECTION_CHARS,
+        chunks.c.start < _END + SECTION_CHARS,
+        chunks.c.heading == first.c.heading,
+        chunks.c.page.is_not_distinct_from(first.c.page),
     )
-    return near.order_by(chunks.c.start)
+    return found.order_by(_SLICES.c.key, chunks.c.start)
+
+
+def _texts() -> Select[Any]:
+    """The text of each slice."""
+    text = func.substr(versions.c.text, _START + 1, _END - _START).label("text")
+    return select(_SLICES.c.key, text).join(versions, versions.c.id == _VERSION)
 
 
 def _stretches() -> Select[Any]:
@@ -114,6 +130,7 @@ _LIVE_THEN = _live(
 _COLLECTION = select(collections).where(collections.c.name == bindparam("called"))
 _ANY_DOCUMENT = select(documents.c.id).where(documents.c.live_version.is_not(None)).limit(1)
 _NEAR = _near()
+_TEXTS = _texts()
 _STRETCHES = _stretches()
 _SLICE = select(
     func.substr(versions.c.text, bindparam("start", type_=Integer) + 1, bindparam("length")).label("text"),
@@ -291,7 +308,7 @@ class Library:
             return [KnownDocument(*row) for row in connection.execute(query)]
 
     def live_chunks(
-        self, ids: Iterable[str], where: dict[str, list[str]] | None = None, *, generation: int | None = None
+        self, ids: Iterable[str], where: Mapping[str, list[str]] | None = None, *, generation: int | None = None
     ) -> dict[str, LiveChunk]:
         """Those of the chunks whose version is live and whose document has the metadata `where`, by id.
 
@@ -315,29 +332,30 @@ class Library:
 
     def passages(self, source_ids: Iterable[str]) -> dict[str, str]:
         """Full text by source id; ids whose text is gone are left out."""
-        texts = {}
+        slices = {source_id: parse_source_id(source_id) for source_id in source_ids}
         with self._engine.connect() as connection:
-            for source_id in source_ids:
-                version, start, end = parse_source_id(source_id)
-                row = connection.execute(_SLICE, _slice(version, start, end)).one_or_none()
-                if row is not None and len(row.text) == end - start:
-                    texts[source_id] = row.text
-        return texts
+            texts = _read_texts(connection, list(slices.values()))
+        return {source_id: texts[place] for source_id, place in slices.items() if place in texts}
 
     def sections(self, source_ids: Iterable[str]) -> dict[str, Section]:
         """What stands around each slice, up to 3,000 characters on either side; ids whose text is gone are left out."""
-        found = {}
+        slices = {source_id: parse_source_id(source_id) for source_id in source_ids}
         with self._engine.connect() as connection:
-            for source_id in source_ids:
-                version, start, end = parse_source_id(source_id)
-                rows = connection.execute(_NEAR, {"version": version, "start": start, "end": end}).all()
-                if not rows:
-                    continue
-                first, last = rows[0].start, max(row.end for row in rows)
-                text = connection.execute(_SLICE, _slice(version, first, last)).one_or_none()
-                if text is not None:
-                    found[source_id] = Section(first, text.text, [(row.start, row.end) for row in rows])
-        return found
+            near: list[list[tuple[int, int]]] = [[] for _ in slices]
+            rows = connection.execute(_NEAR, {"slices": json.dumps(list(slices.values()))}).all()
+            for key, start, end in rows:
+                near[key].append((start, end))
+            # The whole of each section, from its first chunk to its last.
+            wholes = [
+                (version, spans[0][0], max(end for _, end in spans)) if spans else None
+                for (version, _, _), spans in zip(slices.values(), near, strict=True)
+            ]
+            texts = _read_texts(connection, [whole for whole in wholes if whole])
+        return {
+            source_id: Section(whole[1], texts[whole], spans)
+            for source_id, whole, spans in zip(slices, wholes, near, strict=True)
+            if whole in texts
+        }
 
     def source(self, source_id: str) -> SourceView:
         """The passage in its document, also of a version that was replaced. Raises SourceNotFound."""
@@ -472,6 +490,14 @@ def _document(row: Row[Any]) -> Document:
         ingested_at=datetime.fromisoformat(row.ingested_at),
         status=row.state,
     )
+
+
+def _read_texts(connection: Connection, slices: Sequence[Slice]) -> dict[Slice, str]:
+    """The text of each slice that is there whole."""
+    if not slices:
+        return {}
+    rows = connection.execute(_TEXTS, {"slices": json.dumps(slices)}).all()
+    return {slices[key]: text for key, text in rows if len(text) == slices[key][2] - slices[key][1]}
 
 
 def _slice(version: str, start: int, end: int) -> dict[str, Any]:

@@ -169,9 +169,12 @@ def open_engine(data_dir: Path) -> Engine:
     return engine
 
 
+_GENERATION = select(meta.c.value).where(meta.c.key == "generation")
+
+
 def generation_of(connection: Connection) -> int:
     """A number that grows whenever what is live changes."""
-    return int(connection.execute(select(meta.c.value).where(meta.c.key == "generation")).scalar_one())
+    return int(connection.execute(_GENERATION).scalar_one())
 
 
 def bump_generation(connection: Connection) -> int:
