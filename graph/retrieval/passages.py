@@ -33,14 +33,15 @@ ReadSections = Callable[[Iterable[str]], Mapping[str, Section]]
 class _Stretch:
     """Neighbouring chunks of one section and page, in their order in the document."""
 
+    place: tuple[str, int | None, str]
     chunks: list[LiveChunk]
     score: float
     room_tokens: int
 
     def takes(self, chunk: LiveChunk) -> bool:
-        """Whether the chunk stands right before or after these, and there is room for it."""
+        """Whether the chunk, of the same place, stands right before or after these, and there is room for it."""
         first, last = self.chunks[0], self.chunks[-1]
-        if _place(first) != _place(chunk) or not (are_neighbours(last, chunk) or are_neighbours(chunk, first)):
+        if not (are_neighbours(last, chunk) or are_neighbours(chunk, first)):
             return False
         return _tokens(_joined(sorted([*self.chunks, chunk], key=_start))) <= self.room_tokens
 
@@ -71,12 +72,13 @@ def to_passages(hits: Sequence[tuple[LiveChunk, float]], k: int, read_texts: Rea
     for rank, (chunk, score) in enumerate(hits):
         if len(stretches) == k and rank >= k + HITS_BEYOND_K:
             break
-        neighbour = next((stretch for stretch in stretches if stretch.takes(chunk)), None)
+        place = _place(chunk)
+        neighbour = next((stretch for stretch in stretches if stretch.place == place and stretch.takes(chunk)), None)
         if neighbour is not None:
             neighbour.add(chunk)
         elif len(stretches) < k and not any(stretch.has(chunk) for stretch in stretches):
             room = ROOM_TOKENS[min(len(stretches), len(ROOM_TOKENS) - 1)]
-            stretches.append(_Stretch([chunk], score, room))
+            stretches.append(_Stretch(place, [chunk], score, room))
     texts = read_texts([stretch.id for stretch in stretches if len(stretch.chunks) > 1])
     # A pair without a text belongs to a document that was removed a moment ago.
     there = [stretch for stretch in stretches if len(stretch.chunks) == 1 or stretch.id in texts]

@@ -14,7 +14,7 @@ from itertools import pairwise
 from graph.library import LiveChunk
 from graph.retrieval.query import is_follow_up
 from graph.retrieval.topics import Topics
-from graph.retrieval.wording import share, wording_of
+from graph.retrieval.wording import Wanted, WantedPairs, wording_of
 from graph.state.evidence import SearchQuery
 from graph.terms import sequence
 
@@ -78,60 +78,71 @@ def rank(
     query: SearchQuery, hits: Sequence[Hit], idf: Mapping[str, float], topics: Topics
 ) -> list[tuple[LiveChunk, float]]:
     """Chunks with their scores in 0..1, best first, ties by id. `idf`: of the words of the query and the topics."""
+    chunks = [hit.chunk for hit in hits]
     dense = [hit.dense for hit in hits if hit.dense is not None]
     weights = _weights(query) if dense else WORDS_ALONE
     low, high = min(dense, default=0.0), max(dense, default=0.0)
-    most = max((hit.lexical for hit in hits), default=0.0) or 1.0
-    lexical = {hit.chunk.id: hit.lexical / most for hit in hits}
-    scores = {
-        hit.chunk.id: weights.lexical * lexical[hit.chunk.id]
-        + weights.dense * (0.0 if hit.dense is None else (hit.dense - low) / ((high - low) or 1.0))
-        for hit in hits
-    }
-    first = sorted(hits, key=lambda hit: (-scores[hit.chunk.id], hit.chunk.id))[:RESCORED]
-    documents, neighbours = _documents(hits, lexical), _neighbours(hits, lexical)
-    wanted = {term: weight * idf.get(term, 0.0) for term, weight in query["terms"].items()}
-    pairs = {pair: sum(idf.get(term, 0.0) for term in pair) for pair in pairwise(sequence(query["text"]))}
-    around = _around([hit.chunk for hit in first]) if weights.around else {}
-    for hit in first:
-        chunk = hit.chunk
+    spread = (high - low) or 1.0
+    most = max([hit.lexical for hit in hits], default=0.0) or 1.0
+    lexical = [hit.lexical / most for hit in hits]
+    scores = [
+        weights.lexical * words + weights.dense * (0.0 if hit.dense is None else (hit.dense - low) / spread)
+        for hit, words in zip(hits, lexical, strict=True)
+    ]
+    first = _best_first(chunks, scores)[:RESCORED]
+    documents = _documents(chunks, lexical)
+    # What counts for nothing is not looked for.
+    neighbours = _neighbours(chunks, lexical) if weights.neighbour else {}
+    around = _around([chunks[place] for place in first]) if weights.around else {}
+    wanted = Wanted({term: weight * idf.get(term, 0.0) for term, weight in query["terms"].items()})
+    pairs = WantedPairs({pair: sum(idf.get(term, 0.0) for term in pair) for pair in pairwise(sequence(query["text"]))})
+    for place in first:
+        chunk = chunks[place]
         wording = wording_of(chunk.text)
-        scores[chunk.id] += (
-            weights.sentence * wording.best_share(wanted)
-            + weights.pairs * wording.pair_share(pairs)
+        scores[place] += (
+            weights.sentence * wanted.best_share(wording)
+            + weights.pairs * pairs.share(wording)
             + weights.document * documents[chunk.document]
-            + weights.neighbour * neighbours.get(chunk.id, 0.0)
-            + weights.around * share(wanted, around.get(chunk.id, ()))
+            + (weights.neighbour * neighbours.get(chunk.id, 0.0) if neighbours else 0.0)
+            + (weights.around * wanted.share(around[chunk.id]) if around else 0.0)
         )
     total = weights.total
-    for hit in hits:
-        chunk = hit.chunk
-        gain = TOPIC * topics.share(chunk, idf) - SAID * (chunk.id in topics.said)
-        scores[chunk.id] = max(0.0, (scores[chunk.id] / total + gain) / (1 + TOPIC * bool(topics.terms)))
-    order = sorted(hits, key=lambda hit: (-scores[hit.chunk.id], hit.chunk.id))
-    return [(hit.chunk, scores[hit.chunk.id]) for hit in order]
+    scores = [score / total for score in scores]
+    if topics.terms or topics.said:
+        most_gained = 1 + TOPIC * bool(topics.terms)
+        for place, chunk in enumerate(chunks):
+            gain = TOPIC * topics.share(chunk, idf) - SAID * (chunk.id in topics.said)
+            scores[place] = max(0.0, (scores[place] + gain) / most_gained)
+    return [(chunks[place], scores[place]) for place in _best_first(chunks, scores)]
+
+
+def _best_first(chunks: Sequence[LiveChunk], scores: Sequence[float]) -> list[int]:
+    """Places of the chunks by their scores, ties by id."""
+    return sorted(range(len(chunks)), key=lambda place: (-scores[place], chunks[place].id))
 
 
 def _weights(query: SearchQuery) -> Weights:
     return WITHOUT_ANSWERS if is_follow_up(query) and not query["answers"] else HYBRID
 
 
-def _documents(hits: Sequence[Hit], lexical: Mapping[str, float]) -> dict[str, float]:
+def _documents(chunks: Sequence[LiveChunk], lexical: Sequence[float]) -> dict[str, float]:
     """The best lexical score of each document."""
     best: dict[str, float] = {}
-    for hit in hits:
-        best[hit.chunk.document] = max(best.get(hit.chunk.document, 0.0), lexical[hit.chunk.id])
+    for chunk, score in zip(chunks, lexical, strict=True):
+        if score >= best.get(chunk.document, 0.0):
+            best[chunk.document] = score
     return best
 
 
-def _neighbours(hits: Sequence[Hit], lexical: Mapping[str, float]) -> dict[str, float]:
+def _neighbours(chunks: Sequence[LiveChunk], lexical: Sequence[float]) -> dict[str, float]:
     """The better lexical score of the two chunks beside each one, of those that were found."""
     best: dict[str, float] = {}
-    order = sorted((hit.chunk for hit in hits), key=lambda chunk: (chunk.version, chunk.start))
+    order = sorted(range(len(chunks)), key=lambda place: (chunks[place].version, chunks[place].start))
     for before, after in pairwise(order):
-        if are_neighbours(before, after):
-            best[before.id] = max(best.get(before.id, 0.0), lexical[after.id])
-            best[after.id] = max(best.get(after.id, 0.0), lexical[before.id])
+        one, other = chunks[before], chunks[after]
+        if are_neighbours(one, other):
+            best[one.id] = max(best.get(one.id, 0.0), lexical[after])
+            best[other.id] = max(best.get(other.id, 0.0), lexical[before])
     return best
 
 

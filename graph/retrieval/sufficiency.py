@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from graph.library import LiveChunk
 from graph.retrieval.query import is_follow_up
 from graph.retrieval.ranking import Hit
-from graph.retrieval.wording import share, wording_of
+from graph.retrieval.wording import Wanted, wording_of
 from graph.state.evidence import SearchQuery
 from graph.terms import terms
 
@@ -73,7 +73,7 @@ def judge(
         return Sufficiency(0.0, enough=False)
     everything = {term: weight * idf.get(term, 0.0) for term, weight in query["terms"].items()}
     own = {term: idf.get(term, 0.0) for term, weight in query["terms"].items() if weight == 1}
-    found = max(_evidence(weights, ranked[0][0], best_lexical, calibration) for weights in (everything, own))
+    found = max(_evidence(Wanted(words), ranked[0][0], best_lexical, calibration) for words in (everything, own))
     lead = ranked[0][1] - (ranked[1][1] if len(ranked) > 1 else 0.0)
     found += calibration.lead * lead + calibration.meaning * max(similarities, default=0.0) + calibration.bias
     confidence = 1 / (1 + math.exp(-found))
@@ -81,14 +81,13 @@ def judge(
     return Sufficiency(confidence, confidence >= least)
 
 
-def _evidence(weights: Mapping[str, float], chunk: LiveChunk, best_lexical: float, calibration: Calibration) -> float:
-    total = sum(weights.values())
-    if not total:
+def _evidence(wanted: Wanted, chunk: LiveChunk, best_lexical: float, calibration: Calibration) -> float:
+    if not wanted.total:
         return 0.0
     wording = wording_of(chunk.text)
     whole = wording.terms.union(terms(f"{chunk.title} {chunk.heading}"))
     return (
-        calibration.passage * share(weights, whole)
-        + calibration.sentence * wording.best_share(weights)
-        + calibration.words * min(1.0, best_lexical / (BM25_CEILING * total))
+        calibration.passage * wanted.share(whole)
+        + calibration.sentence * wanted.best_share(wording)
+        + calibration.words * min(1.0, best_lexical / (BM25_CEILING * wanted.total))
     )

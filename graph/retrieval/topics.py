@@ -5,12 +5,12 @@ are searched as well. It works on text alone: a caller without a thread, who sen
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import chain
 
 from graph.library import LiveChunk
-from graph.retrieval.wording import share, wording_of
+from graph.retrieval.wording import Wanted, wording_of
 from graph.terms import terms
 
 HITS = 5
@@ -57,7 +57,9 @@ def find_topics(answers: Sequence[str], search: Search, idf: Idf) -> Topics:
             continue
         held = {chunk: wording_of(chunk.text).terms for chunk in search(dict.fromkeys(spoken.terms, 1.0))}
         rarity = idf(spoken.terms.union(*held.values()))
-        said.update(chunk.id for chunk, there in held.items() if _covered(there, spoken.terms, rarity) >= SAID_FROM)
+        said.update(
+            chunk.id for chunk, there in held.items() if _wanted(there, rarity).share(spoken.terms) >= SAID_FROM
+        )
         origins = {
             (chunk.title, chunk.heading): _heading_terms(chunk)
             for sentence in spoken.sentences
@@ -71,10 +73,11 @@ def find_topics(answers: Sequence[str], search: Search, idf: Idf) -> Topics:
 
 
 def _origins(
-    sentence: Collection[str], held: Mapping[LiveChunk, Collection[str]], idf: Mapping[str, float]
+    sentence: Collection[str], held: Mapping[LiveChunk, Set[str]], idf: Mapping[str, float]
 ) -> list[LiveChunk]:
     """The chunks that a sentence may have been taken from: those that have most of it, and enough."""
-    shares = {chunk: _covered(sentence, there, idf) for chunk, there in held.items()}
+    wanted = _wanted(sentence, idf)
+    shares = {chunk: wanted.share(there) for chunk, there in held.items()}
     least = max(ORIGIN_FROM, max(shares.values(), default=0.0) - ORIGIN_MARGIN)
     return [chunk for chunk, covered in shares.items() if covered >= least]
 
@@ -83,6 +86,6 @@ def _heading_terms(chunk: LiveChunk) -> list[str]:
     return terms(f"{chunk.title} {chunk.heading}")
 
 
-def _covered(wanted: Collection[str], held: Collection[str], idf: Mapping[str, float]) -> float:
-    """How much of the wanted words is held, by their rarity; 0 for a sentence of hardly a word."""
-    return share({term: idf[term] for term in wanted}, held) if len(wanted) >= FEWEST_TERMS else 0.0
+def _wanted(words: Collection[str], idf: Mapping[str, float]) -> Wanted:
+    """Words with their rarity; none of a sentence of hardly a word, so that nothing has a share of it."""
+    return Wanted({word: idf[word] for word in words} if len(words) >= FEWEST_TERMS else {})

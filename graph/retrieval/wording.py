@@ -1,12 +1,12 @@
 """The words of a text as a search compares them: by sentence, and which stand side by side."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping, Set
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 from graph.sentences import sentence_spans
-from graph.terms import terms_and_sequence, words
+from graph.terms import STOP_WORDS, terms_and_sequence, words
 
 KEPT = 4096
 """Texts whose words are remembered, about 8 KB each: splitting a text costs more than all the comparing."""
@@ -21,20 +21,58 @@ class Wording(NamedTuple):
     sentences: tuple[frozenset[str], ...]
     order: str
 
-    def best_share(self, weights: Mapping[str, float]) -> float:
-        """The greatest share of the weights whose terms are in one sentence: 0..1."""
-        here = [(term, weight) for term, weight in weights.items() if term in self.terms]
-        total = sum(weights.values())
-        if not here or not total:
-            return 0.0
-        return max([sum([weight for term, weight in here if term in sentence]) for sentence in self.sentences]) / total
 
-    def pair_share(self, weights: Mapping[tuple[str, str], float]) -> float:
-        """The share of the weights whose two words stand side by side: 0..1."""
-        total = sum(weights.values())
-        if not total:
+class Wanted:
+    """Weighted index terms of one question, which are looked for in one text after another."""
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self._terms = frozenset(weights)
+        self._sums = _Sums(weights)
+        self.total = sum(weights.values())
+
+    def share(self, found: Set[str]) -> float:
+        """The share of the weights whose term was found: 0..1."""
+        return self._sums[self._terms.intersection(found)] / self.total if self.total else 0.0
+
+    def best_share(self, wording: Wording) -> float:
+        """The greatest share of the weights whose terms are in one sentence: 0..1."""
+        here = self._terms & wording.terms
+        if not here or not self.total:
             return 0.0
-        return sum([weight for (one, two), weight in weights.items() if f" {one} {two} " in self.order]) / total
+        return max(map(self._sums.__getitem__, map(here.__and__, wording.sentences))) / self.total
+
+
+class _Sums(dict[frozenset[str], float]):
+    """The sum of the weights of some terms, each made once: the sentences of many chunks have the same few of them."""
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self._weights = weights
+
+    def __missing__(self, found: frozenset[str]) -> float:
+        # In one order, so that two processes score alike to the last digit.
+        self[found] = sum([weight for term, weight in self._weights.items() if term in found])
+        return self[found]
+
+
+class WantedPairs:
+    """Weighted pairs of neighbouring words of one question, which are looked for in one text after another."""
+
+    def __init__(self, weights: Mapping[tuple[str, str], float]) -> None:
+        # A word that is an index term tells at once of most pairs that they are not there.
+        self._pairs = [
+            (one if one not in STOP_WORDS else two if two not in STOP_WORDS else None, f" {one} {two} ", weight)
+            for (one, two), weight in weights.items()
+        ]
+        self._total = sum(weights.values())
+
+    def share(self, wording: Wording) -> float:
+        """The share of the weights whose two words stand side by side: 0..1."""
+        if not self._total:
+            return 0.0
+        terms, order = wording.terms, wording.order
+        here = [weight for term, pair, weight in self._pairs if (term is None or term in terms) and pair in order]
+        return sum(here) / self._total
 
 
 @lru_cache(KEPT)
@@ -53,9 +91,3 @@ def wording_of(text: str) -> Wording:
 def pairs_of(text: str) -> frozenset[tuple[str, str]]:
     """The pairs of neighbouring words of a chunk."""
     return frozenset(pairwise(wording_of(text).order.split()))
-
-
-def share(weights: Mapping[str, float], found: Container[str]) -> float:
-    """The share of the weights whose word was found: 0..1."""
-    total = sum(weights.values())
-    return sum([weight for word, weight in weights.items() if word in found]) / total if total else 0.0
