@@ -1,6 +1,6 @@
 """Resources: what the nodes work with, wired once from the settings. The only wiring there is."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -53,6 +53,10 @@ class Resources:
         return (
             None if self.rewriter is None else Summarizer(self.rewriter, self.prompts, self.settings.max_output_tokens)
         )
+
+    def is_searchable(self, collections: Sequence[str]) -> bool:
+        """Whether it is certain, without a look into a file, that the library has these and something in it."""
+        return self.retriever.is_searchable(collections)
 
     async def warm(self) -> None:
         """Load what the first question would otherwise wait for."""

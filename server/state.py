@@ -1,6 +1,6 @@
 """What the app opened at its start, and how a route gets at it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol, TypeVar
 
@@ -34,6 +34,9 @@ class Backend(Protocol):
     @property
     def model_name(self) -> str:
         """Who answers, as clients see it."""
+
+    def is_searchable(self, collections: Sequence[str]) -> bool:
+        """Whether it is certain, without a look into a file, that the library has these and something in it."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,10 @@ class FakeResources:
     model_name: str = "fake"
     summarizer: Callable[[Sequence[AnyMessage]], Awaitable[str]] | None = None
 
+    def is_searchable(self, collections: Sequence[str]) -> bool:
+        """Not known but by asking the library."""
+        return False
+
 
 class ScriptedState(TypedDict, total=False):
     messages: list[AnyMessage]

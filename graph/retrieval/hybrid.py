@@ -90,6 +90,11 @@ class Retriever:
         view = self._views.latest()
         return view.lexical.idf([view.collection(name).index for name in collections], found)
 
+    def is_searchable(self, collections: Sequence[str]) -> bool:
+        """Whether it is certain that these are there and that not all are empty. Asks no file, as `idf`."""
+        view = self._views.opened()
+        return view is not None and not view.is_empty and view.has_all(collections)
+
     def warm(self) -> None:
         """Open everything, so that the first question does not pay for it, and follow what is published from now on."""
         self._embedders.warm(self._embedders.default)
@@ -113,7 +118,7 @@ class Retriever:
             lexical = [view.lexical.search(target.index, terms, pool) for target in targets]
             dense = [] if vector is None else [view.dense.search(target.index, vector, pool) for target in targets]
             found = _merge([*lexical, *dense])
-            return lexical, dense, self._library.live_chunks(found, dict(where), generation=view.generation)
+            return lexical, dense, view.chunks.read(found, where)
 
         pool, ended = POOL_FILTERED if where else POOL, min(view.ended, MOST_ENDED)
         more = ended if where else min(ended, FEW_ENDED)
@@ -128,7 +133,7 @@ class Retriever:
 
         def search(weights: Mapping[str, float]) -> list[LiveChunk]:
             found = self._search_lexical(view, weights, targets, topics.HITS)
-            return list(self._library.live_chunks(found, generation=view.generation).values())
+            return list(view.chunks.read(found).values())
 
         ids = [target.index for target in targets]
         return topics.find_topics(query["answers"], search, lambda found: view.lexical.idf(ids, found))

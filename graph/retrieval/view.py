@@ -18,6 +18,7 @@ from graph.library import Collection, Library, no_collection
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
+from graph.retrieval.live_chunks import LiveChunks
 from graph.retrieval.presence import KEEP_S, be_present, hold_generation
 from graph.settings import Settings
 
@@ -35,21 +36,26 @@ log = structlog.get_logger(__name__)
 
 
 class View:
-    """Both indexes and the collections as of one generation; `ended` chunks in them may not be live."""
+    """Both indexes, the collections and their chunks as of one generation: that of the library when it is made.
+
+    `ended` chunks in the indexes may not be live.
+    """
 
     def __init__(
         self,
+        library: Library,
         generation: int,
         collections: Sequence[Collection],
         dense: DenseIndex,
         lexical: LexicalIndex,
-        ended: int,
         hold: IO[bytes],
     ) -> None:
         self.generation = generation
         self.dense = dense
         self.lexical = lexical
-        self.ended = ended
+        self.chunks = LiveChunks(library, generation)
+        self.ended = library.ended_chunks()
+        self.is_empty = library.is_empty()
         self.users = 0
         self._collections = {collection.name: collection for collection in collections}
         self._hold = hold
@@ -59,6 +65,10 @@ class View:
         if name not in self._collections:
             raise no_collection(name)
         return self._collections[name]
+
+    def has_all(self, names: Sequence[str]) -> bool:
+        """Whether there are collections of all these names."""
+        return all(name in self._collections for name in names)
 
     def warm(self) -> None:
         """Open every collection, which fixes what is seen of it."""
@@ -116,8 +126,12 @@ class Views:
                 view.users -= 1
             self._close_left()
 
+    def opened(self) -> View | None:
+        """The current view, if there is one yet, for a question to what it holds in memory."""
+        return self._view
+
     def latest(self) -> View:
-        """The current view, for a question to what it holds in memory."""
+        """The same, opened when there is none."""
         if self._view is None:
             self._advance()
         assert self._view is not None
@@ -175,9 +189,8 @@ class Views:
         for attempt in range(1, ATTEMPTS + 1):
             began = time.monotonic()
             generation, collections, hold = self._hold_newest()
-            ended = self._library.ended_chunks()
             dense, lexical = DenseIndex(self._settings), LexicalIndex(self._library.data_dir)
-            view = View(generation, collections, dense, lexical, ended, hold)
+            view = View(self._library, generation, collections, dense, lexical, hold)
             try:
                 view.warm()
             except IndexUnusable:  # a chunk that it was about to load has gone

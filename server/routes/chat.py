@@ -67,7 +67,8 @@ async def _run_of(app: AppState, ask: Ask) -> str:
         return run_id
     if ask.thread_id is not None:
         await app.threads.thread(ask.thread_id)
-    await app.in_library(lambda library: _check_searchable(library, ask.collections))
+    if not app.backend.is_searchable(ask.collections):
+        await app.in_library(lambda library: _check_searchable(library, ask.collections))
     return await app.runs.start(ask)
 
 

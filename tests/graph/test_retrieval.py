@@ -72,6 +72,17 @@ def test_each_text_of_a_search_is_embedded_once(retriever: Retriever, monkeypatc
     assert sorted(embedded) == ["And where?", "Does the fox sleep? And where?"]
 
 
+def test_what_can_be_searched_is_known_once_it_is_open(open_retriever: Open, index: Settings, tmp_path: Path) -> None:
+    retriever = open_retriever(index)
+    assert not retriever.is_searchable(["default"])
+    retriever.warm()
+    assert retriever.is_searchable(["default"])
+    assert not retriever.is_searchable(["default", "other"])
+    empty = open_retriever(index.model_copy(update={"data_dir": tmp_path / "empty"}))
+    empty.warm()
+    assert not empty.is_searchable([])
+
+
 def test_heading_words_are_searched_as_well(retriever: Retriever) -> None:
     assert ask(retriever, "databases")[0] == "sqlite.txt"
 
