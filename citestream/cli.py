@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from citestream.process import step_back
+from graph.imports import without_collections
 from graph.limits import DEFAULT_COLLECTION, MAX_QUESTION_CHARS
 from ingest.cli import ingest_command
 from ingest.command import failure_of
@@ -65,7 +66,8 @@ def serve(
 
     settings = Settings.load(host=host, port=port, data_dir=data_dir, model=model, workers=workers)
     if worker_fds is not None:
-        from server.serve import serve_as_worker
+        with without_collections():
+            from server.serve import serve_as_worker
 
         serve_as_worker(settings, *worker_fds)
     elif settings.workers > 1:
@@ -73,7 +75,8 @@ def serve(
 
         supervise(settings)
     else:
-        from server.serve import serve as serve_alone
+        with without_collections():
+            from server.serve import serve as serve_alone
 
         serve_alone(settings)
 
@@ -89,9 +92,10 @@ def ask(
     """Answer one question here in the terminal, with its sources and quotes."""
     import asyncio
 
-    from citestream.ask import answer
-    from graph.settings import Settings
-    from graph.state.context import TurnContext
+    with without_collections():
+        from citestream.ask import answer
+        from graph.settings import Settings
+        from graph.state.context import TurnContext
 
     if not 0 < len(question.strip()) <= MAX_QUESTION_CHARS:
         raise typer.BadParameter(f"a question has 1 to {MAX_QUESTION_CHARS:,} characters.", param_hint="QUESTION")

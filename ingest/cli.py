@@ -17,6 +17,7 @@ import typer
 
 from graph.cores import count_cores
 from graph.errors import TooManyGone
+from graph.imports import without_collections
 from graph.limits import DEFAULT_COLLECTION
 from ingest.command import (
     EXIT_NOTHING_TO_READ,
@@ -92,8 +93,9 @@ def ingest_command(
 
 def _ingest_and_tell(settings: "Settings", paths: list[Path], collection: str, ways: "Ways", as_json: bool) -> int:
     """Ingest, say what came of it, and return the exit code."""
-    from ingest.progress import Progress
-    from ingest.report import counts_of, exit_code, skipped_lines, step_line, summary, trouble_line
+    with without_collections():
+        from ingest.progress import Progress
+        from ingest.report import counts_of, exit_code, skipped_lines, step_line, summary, trouble_line
 
     began = time.monotonic()
     done: list[Step] = []
