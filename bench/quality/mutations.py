@@ -21,7 +21,7 @@ from bench.quality.sets import lines, rows
 from bench.quality.support import as_passage
 from graph.sentences import sentence_spans
 from graph.terms import terms
-from graph.verification import Idf, Reading, verify
+from graph.verification import Idf, verify
 
 SETS = ("xquad_en", "squad2", "xquad_zh", "cmrc", "drcd")
 SEED = 7
@@ -108,7 +108,7 @@ def idf_of(texts: Iterable[str]) -> Idf:
 
 
 def _is_flagged(claim: str, source: str, idf: Idf) -> bool:
-    return verify(claim, Reading(as_passage(source)), idf).verdict == "unsupported"
+    return verify(claim, as_passage(source), idf).verdict == "unsupported"
 
 
 def _sentences(text: str) -> Iterator[str]:

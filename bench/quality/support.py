@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.quality.sets import auroc, lines
 from graph.state.evidence import Passage
 from graph.terms import terms
-from graph.verification import FOUND_FROM, Reading, verify
+from graph.verification import FOUND_FROM, verify
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     support: dict[bool, list[float]] = {True: [], False: []}
     flagged: dict[bool, int] = {True: 0, False: 0}
     for row in rows:
-        finding = verify(row["claim"], Reading(as_passage(row["source"])), idf)
+        finding = verify(row["claim"], as_passage(row["source"]), idf)
         truth = bool(row["supported"])
         support[truth].append(finding.support)
         flagged[truth] += finding.verdict == "unsupported"

@@ -48,7 +48,7 @@ class Passing:
 def without_verification() -> None:
     """Cite without looking into the source."""
     nothing = verification.Finding(0, 1, "", "unsupported", 0.0)
-    patch.object(verification, "verify", lambda claim, reading, idf: nothing).start()
+    patch.object(verification, "verify", lambda claim, passage, idf: nothing).start()
 
 
 def without_citations() -> None:

@@ -24,7 +24,7 @@ from graph.state.channels import Draft, Outcome, Usage
 from graph.state.context import TurnContext
 from graph.state.evidence import Citation, Passage, SearchQuery
 from graph.terms import terms
-from graph.verification import Reading, cite, find_citation, grounding
+from graph.verification import cite, find_citation, grounding
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +139,7 @@ class _Answer:
     def __init__(self, passages: Sequence[Passage], words: _Words, free: bool) -> None:
         """`free`: a language model writes, in words and with markers of its own; else passages are quoted."""
         self._parser = CitationParser(sources=len(passages), style="any" if free else "plain")
-        self._passages = [Reading(passage) for passage in passages]
+        self._passages = passages
         self._words = words
         self._think = ThinkParser()
         self._claims: list[Claim] = []

@@ -88,7 +88,7 @@ class LexicalIndex:
         total = sum(searcher.num_docs for searcher in searchers)
         weights = {}
         for term in set(found):
-            frequency = sum(searcher.doc_freq("terms", term) for searcher in searchers)
+            frequency = sum([searcher.doc_freq("terms", term) for searcher in searchers])
             weights[term] = math.log(1 + (total - frequency + 0.5) / (frequency + 0.5)) if frequency <= total else 0.0
         return weights
 

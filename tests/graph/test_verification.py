@@ -23,7 +23,7 @@ def passage(text: str, start: int = 0, **more: str) -> Passage:
 
 @given(st.text(st.characters(codec="utf-8")) | st.text("aΣςİß*_ \n“x"))
 def test_each_character_that_quotes_are_looked_for_in_has_its_place(text: str) -> None:
-    reading = Reading(passage(text))
+    reading = Reading(text)
     assert reading.squeezed == "".join(text[place].lower().replace("ς", "σ") for place in reading.places)
 
 
@@ -61,20 +61,20 @@ def test_each_character_that_quotes_are_looked_for_in_has_its_place(text: str) -
     ],
 )
 def test_claims_are_verified_against_the_smallest_span(claim: str, text: str, verdict: str, quote: str) -> None:
-    finding = verify(claim, Reading(passage(text)), idf)
+    finding = verify(claim, passage(text), idf)
     assert (finding.verdict, finding.quote) == (verdict, quote)
 
 
 def test_a_claim_that_needs_two_sentences_gets_both() -> None:
     text = "Cats sleep in baskets. They dream of mice. Dogs run."
-    finding = verify("Sleeping cats dream: in baskets, of mice.", Reading(passage(text)), idf)
+    finding = verify("Sleeping cats dream: in baskets, of mice.", passage(text), idf)
     assert (finding.verdict, finding.quote) == ("supported", "Cats sleep in baskets. They dream of mice.")
 
 
 @given(st.text(max_size=80), st.text(min_size=1, max_size=200), st.integers(0, 1000))
 def test_a_quote_is_always_a_slice_of_the_document(claim: str, text: str, start: int) -> None:
     document = "x" * start + text
-    finding = verify(claim, Reading(passage(text, start)), idf)
+    finding = verify(claim, passage(text, start), idf)
     assert document[finding.start : finding.end] == finding.quote
     assert 0 <= finding.support <= 1
 
@@ -82,7 +82,7 @@ def test_a_quote_is_always_a_slice_of_the_document(claim: str, text: str, start:
 def test_citations_point_into_the_answer_and_the_document() -> None:
     text = "Cats sleep a lot. Dogs run."
     answer, claims = parse(["Cats sleep a lot [1]. Dogs run fast and far [1]. Nobody knows."], sources=1)
-    citations = [citation for claim in claims for citation in cite(claim, [Reading(passage(text, 100))], idf)]
+    citations = [citation for claim in claims for citation in cite(claim, [passage(text, 100)], idf)]
     assert [answer[c["answer"]["start"] : c["answer"]["end"]] for c in citations] == [
         "Cats sleep a lot [1].",
         "Dogs run fast and far [1].",
