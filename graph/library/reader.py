@@ -124,9 +124,11 @@ def _live(is_live: ColumnElement[bool]) -> Select[Any]:
 
 _GENERATION: BindParameter[int] = bindparam("generation", type_=Integer)
 _LIVE_NOW = _live(versions.c.live_from.is_not(None) & versions.c.live_until.is_(None))
-_LIVE_THEN = _live(
-    (versions.c.live_from <= _GENERATION) & (versions.c.live_until.is_(None) | (versions.c.live_until > _GENERATION))
+_WAS_LIVE = (versions.c.live_from <= _GENERATION) & (
+    versions.c.live_until.is_(None) | (versions.c.live_until > _GENERATION)
 )
+_LIVE_THEN = _live(_WAS_LIVE)
+_LIVE_VERSIONS = select(versions.c.id).where(versions.c.id.in_(_IDS), _WAS_LIVE, versions.c.state != "removed")
 _COLLECTION = select(collections).where(collections.c.name == bindparam("called"))
 _ANY_DOCUMENT = select(documents.c.id).where(documents.c.live_version.is_not(None)).limit(1)
 _NEAR = _near()
@@ -329,6 +331,12 @@ class Library:
                 if len(text) == end - start:
                     found[chunk_id] = LiveChunk(chunk_id, text, start, end, *about)
         return found
+
+    def live_versions(self, ids: Iterable[str], generation: int) -> set[str]:
+        """Those of the versions that were live in a generation, but for those whose text was erased since."""
+        asked = {"ids": json.dumps(list(ids)), "generation": generation}
+        with self._engine.connect() as connection:
+            return set(connection.execute(_LIVE_VERSIONS, asked).scalars())
 
     def passages(self, source_ids: Iterable[str]) -> dict[str, str]:
         """Full text by source id; ids whose text is gone are left out."""

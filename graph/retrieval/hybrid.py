@@ -118,7 +118,7 @@ class Retriever:
             lexical = [view.lexical.search(target.index, terms, pool) for target in targets]
             dense = [] if vector is None else [view.dense.search(target.index, vector, pool) for target in targets]
             found = _merge([*lexical, *dense])
-            return lexical, dense, view.chunks.read(found, where)
+            return lexical, dense, self._views.chunks.read(found, view.generation, where)
 
         pool, ended = POOL_FILTERED if where else POOL, min(view.ended, MOST_ENDED)
         more = ended if where else min(ended, FEW_ENDED)
@@ -133,7 +133,7 @@ class Retriever:
 
         def search(weights: Mapping[str, float]) -> list[LiveChunk]:
             found = self._search_lexical(view, weights, targets, topics.HITS)
-            return list(view.chunks.read(found).values())
+            return list(self._views.chunks.read(found, view.generation).values())
 
         ids = [target.index for target in targets]
         return topics.find_topics(query["answers"], search, lambda found: view.lexical.idf(ids, found))

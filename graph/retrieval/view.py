@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class View:
-    """Both indexes, the collections and their chunks as of one generation: that of the library when it is made.
+    """Both indexes and the collections as of one generation: that of the library when it is made.
 
     `ended` chunks in the indexes may not be live.
     """
@@ -53,7 +53,6 @@ class View:
         self.generation = generation
         self.dense = dense
         self.lexical = lexical
-        self.chunks = LiveChunks(library, generation)
         self.ended = library.ended_chunks()
         self.is_empty = library.is_empty()
         self.users = 0
@@ -104,6 +103,7 @@ class Views:
         self._settings = settings
         self._lock = threading.Lock()
         self._opening = threading.Lock()
+        self.chunks = LiveChunks(library)
         self._view: View | None = None
         self._left: list[View] = []
         self._follower: threading.Thread | None = None
