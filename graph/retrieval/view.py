@@ -43,18 +43,17 @@ class View:
 
     def __init__(
         self,
+        settings: Settings,
         library: Library,
         generation: int,
         collections: Sequence[Collection],
-        dense: DenseIndex,
-        lexical: LexicalIndex,
         hold: IO[bytes],
     ) -> None:
         self.generation = generation
-        self.dense = dense
-        self.lexical = lexical
         self.ended = library.ended_chunks()
         self.is_empty = library.is_empty()
+        self.dense = DenseIndex(settings)
+        self.lexical = LexicalIndex(library.data_dir)
         self.users = 0
         self._collections = {collection.name: collection for collection in collections}
         self._hold = hold
@@ -189,8 +188,7 @@ class Views:
         for attempt in range(1, ATTEMPTS + 1):
             began = time.monotonic()
             generation, collections, hold = self._hold_newest()
-            dense, lexical = DenseIndex(self._settings), LexicalIndex(self._library.data_dir)
-            view = View(self._library, generation, collections, dense, lexical, hold)
+            view = View(self._settings, self._library, generation, collections, hold)
             try:
                 view.warm()
             except IndexUnusable:  # a chunk that it was about to load has gone
