@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from citestream.process import step_back
-from graph.imports import without_collections
+from graph.imports import without_garbage_collection
 from graph.limits import DEFAULT_COLLECTION, MAX_QUESTION_CHARS
 from ingest.cli import ingest_command
 from ingest.command import failure_of
@@ -66,7 +66,7 @@ def serve(
 
     settings = Settings.load(host=host, port=port, data_dir=data_dir, model=model, workers=workers)
     if worker_fds is not None:
-        with without_collections():
+        with without_garbage_collection():
             from server.serve import serve_as_worker
 
         serve_as_worker(settings, *worker_fds)
@@ -75,7 +75,7 @@ def serve(
 
         supervise(settings)
     else:
-        with without_collections():
+        with without_garbage_collection():
             from server.serve import serve as serve_alone
 
         serve_alone(settings)
@@ -92,7 +92,7 @@ def ask(
     """Answer one question here in the terminal, with its sources and quotes."""
     import asyncio
 
-    with without_collections():
+    with without_garbage_collection():
         from citestream.ask import answer
         from graph.settings import Settings
         from graph.state.context import TurnContext

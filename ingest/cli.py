@@ -17,7 +17,7 @@ import typer
 
 from graph.cores import count_cores
 from graph.errors import TooManyGone
-from graph.imports import without_collections
+from graph.imports import without_garbage_collection
 from graph.limits import DEFAULT_COLLECTION
 from ingest.command import (
     EXIT_NOTHING_TO_READ,
@@ -93,7 +93,7 @@ def ingest_command(
 
 def _ingest_and_tell(settings: "Settings", paths: list[Path], collection: str, ways: "Ways", as_json: bool) -> int:
     """Ingest, say what came of it, and return the exit code."""
-    with without_collections():
+    with without_garbage_collection():
         from ingest.progress import Progress
         from ingest.report import counts_of, exit_code, skipped_lines, step_line, summary, trouble_line
 

@@ -23,10 +23,12 @@ class FakeResources:
     library: Library
     model_name: str = "fake"
     summarizer: Callable[[Sequence[AnyMessage]], Awaitable[str]] | None = None
+    searchable: bool = False
+    """Whether it is known, without asking the library, that there is something to search."""
 
     def is_searchable(self, collections: Sequence[str]) -> bool:
-        """Not known but by asking the library."""
-        return False
+        """As it was said."""
+        return self.searchable
 
 
 class ScriptedState(TypedDict, total=False):

@@ -348,6 +348,8 @@ class Library:
     def sections(self, source_ids: Iterable[str]) -> dict[str, Section]:
         """What stands around each slice, up to 3,000 characters on either side; ids whose text is gone are left out."""
         slices = {source_id: parse_source_id(source_id) for source_id in source_ids}
+        if not slices:
+            return {}
         with self._engine.connect() as connection:
             near: list[list[tuple[int, int]]] = [[] for _ in slices]
             rows = connection.execute(_NEAR, {"slices": json.dumps(list(slices.values()))}).all()

@@ -23,7 +23,7 @@ class Wording(NamedTuple):
 
 
 class Wanted:
-    """Weighted index terms of one question, which are looked for in one text after another."""
+    """Weighted index terms, which are looked for in one text after another."""
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         self._terms = frozenset(weights)
@@ -56,7 +56,7 @@ class _Sums(dict[frozenset[str], float]):
 
 
 class WantedPairs:
-    """Weighted pairs of neighbouring words of one question, which are looked for in one text after another."""
+    """Weighted pairs of neighbouring words, which are looked for in one text after another."""
 
     def __init__(self, weights: Mapping[tuple[str, str], float]) -> None:
         # A word that is an index term tells at once of most pairs that they are not there.

@@ -8,7 +8,7 @@ import pytest
 
 from bench.streaming.without import FEATURES, PASSAGES, without_hybrid
 from graph import verification
-from graph.library import Chunk, Library, NewVersion
+from graph.library import Library
 from graph.nodes import cite_and_generate, finalize
 from graph.retrieval import hybrid
 from graph.retrieval.embeddings import Embedders, MiniLM
@@ -17,6 +17,7 @@ from graph.retrieval.lexical import LexicalIndex
 from graph.retrieval.query import history_query
 from graph.retrieval.writer import open_writer
 from graph.settings import Settings
+from tests.graph.conftest import version
 
 TEXTS = {
     "den.txt": "The fox sleeps in a den.",
@@ -34,11 +35,7 @@ def retriever(tmp_path: Path) -> Iterator[Retriever]:
     with open_writer(settings) as writer:
         writer.begin("default", chunker="test/1")
         for name, text in TEXTS.items():
-            new = NewVersion(
-                source=name, path=f"/{name}", format="text", title=name, lang="en", sha256=f"{len(text):064x}",
-                size_bytes=len(text), mtime_ns=0, loader="test/1", text=text, chunks=[Chunk(0, len(text))],
-            )  # fmt: skip
-            writer.put(new)
+            writer.put(version(name, text))
         writer.publish()
     library = Library.open(tmp_path)
     opened = Retriever(settings, library, Embedders(settings))

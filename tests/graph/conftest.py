@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graph.library import Chunk, NewVersion
+from graph.library import Chunk, Collection, LibraryWriter, NewVersion
 from graph.resources import Resources, open_resources
 from graph.retrieval.writer import IndexWriter, open_writer
 from graph.settings import Settings
@@ -47,6 +47,19 @@ def index(settings: Settings) -> Settings:
         opened.put(version("cats.txt", CATS, lang="zh"))
         opened.publish()
     return settings
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[LibraryWriter]:
+    """A library with nothing in it, and no index."""
+    opened = LibraryWriter.open(tmp_path / "library")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def collection(library: LibraryWriter) -> Collection:
+    return library.ensure_collection("default", "minilm", "test/1")
 
 
 OpenWith = Callable[..., AbstractAsyncContextManager[Resources]]

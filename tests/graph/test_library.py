@@ -21,16 +21,6 @@ TO_SCHEMA_2 = (
 )
 
 
-@pytest.fixture
-def library(tmp_path: Path) -> LibraryWriter:
-    return LibraryWriter.open(tmp_path)
-
-
-@pytest.fixture
-def collection(library: LibraryWriter) -> Collection:
-    return library.ensure_collection("default", "minilm", "test/1")
-
-
 def test_a_staged_version_is_seen_by_nobody_until_published(library: LibraryWriter, collection: Collection) -> None:
     _, staged = library.stage(collection, version("a.txt", FOX))
     assert library.is_empty()

@@ -9,8 +9,9 @@ from graph.errors import CitestreamError
 from graph.library import Library
 from graph.settings import Settings
 from server import errors
+from server.app import open_state
 from server.errors import STATUS
-from tests.fakes import Answerer
+from tests.fakes import Answerer, FakeResources
 from tests.server.conftest import LiveServer, scripted
 
 CASES: list[tuple[dict[str, Any], int, str, str]] = [
@@ -130,6 +131,17 @@ def test_an_empty_index_names_the_command_that_fills_it(settings: Settings, empt
     assert (response.status_code, response.json()["error"]["code"]) == (409, "index_empty")
     assert "citestream ingest PATH" in response.json()["error"]["message"]
     assert (ready.status_code, ready.json()["index_empty"]) == (200, True)
+
+
+def test_the_library_is_asked_only_where_it_is_not_known_what_can_be_searched(
+    settings: Settings, empty_library: Library
+) -> None:
+    resources = FakeResources(empty_library, searchable=True)
+    with LiveServer(open_state(settings, resources, Answerer().build())) as server:
+        response = server.ask()
+
+    assert response.status_code == 200
+    assert "event: done" in response.text
 
 
 def test_an_unexpected_error_is_a_500_without_its_text(settings: Settings) -> None:
