@@ -51,14 +51,12 @@ def verify_command(
             chosen = [writer.library.collection(collection)] if collection else writer.library.open_collections()
             for target in sorted(chosen, key=lambda target: target.name):
                 found = writer.check(target, sample)
-                repaired = repair and bool(found.damaged or found.extra)
-                if repaired:
+                after = found
+                if repair and (found.damaged or found.extra):
                     writer.repair(found)
-                    found_after = writer.check(target, sample)
-                    damaged = damaged or not found_after.is_good
-                else:
-                    damaged = damaged or not found.is_good
-                _tell_check(found, repaired, as_json)
+                    after = writer.check(target, sample)
+                damaged = damaged or not after.is_good
+                _tell_check(found, after, as_json)
         if damaged:
             raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -173,7 +171,8 @@ def import_command(
         typer.echo(f"{head.documents:,} documents are in the collection {shown(collection or head.name)!r} now")
 
 
-def _tell_check(found: "Check", repaired: bool, as_json: bool) -> None:
+def _tell_check(found: "Check", after: "Check", as_json: bool) -> None:
+    """What was found out, and `after` a repair, which is the same where nothing was repaired."""
     counts = {
         "chunks": found.chunks,
         "searched": found.searched,
@@ -182,11 +181,17 @@ def _tell_check(found: "Check", repaired: bool, as_json: bool) -> None:
         "not_found": len(found.not_found),
         "extra": len(found.extra),
     }
+    repaired, left = after is not found, len(after.damaged)
     if as_json:
-        print_json({"collection": found.collection.name, **counts, "good": found.is_good, "repaired": repaired})
+        told = {"good": found.is_good, "repaired": repaired, "left": left}
+        print_json({"collection": found.collection.name, **counts, **told})
         return
-    outcome = "repaired" if repaired else "good" if found.is_good else "damaged; --repair writes it anew"
-    told = ", ".join(
+    if repaired:
+        rest = f", all but {left:,}; `citestream index rebuild` makes the index anew" if left else ""
+        outcome = f"repaired{rest}"
+    else:
+        outcome = "good" if found.is_good else "damaged; --repair writes it anew"
+    told_counts = ", ".join(
         f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count or name == "chunks"
     )
-    typer.echo(f"{shown(found.collection.name)}: {outcome} ({told})")
+    typer.echo(f"{shown(found.collection.name)}: {outcome} ({told_counts})")

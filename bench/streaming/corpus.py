@@ -42,8 +42,10 @@ def program_for(chunks: int) -> str:
 def export_chunks(data: Path) -> None:
     """Texts and vectors as numpy keeps them, for services that have no Chroma."""
     client = chromadb.PersistentClient(str(data / "chroma"))
-    kept = client.list_collections()[0].get(include=["documents", "embeddings"])
-    np.savez(data / "chunks.npz", texts=np.asarray(kept["documents"]), vectors=np.asarray(kept["embeddings"]))
+    kept = [collection.get(include=["documents", "embeddings"]) for collection in client.list_collections()]
+    texts = np.concatenate([np.asarray(part["documents"]) for part in kept])
+    vectors = np.concatenate([np.asarray(part["embeddings"]) for part in kept])
+    np.savez(data / "chunks.npz", texts=texts, vectors=vectors)
 
 
 def _document(number: int) -> str:

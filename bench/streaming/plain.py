@@ -22,10 +22,13 @@ from pydantic import BaseModel, SecretStr
 from sse_starlette.sse import EventSourceResponse
 
 from graph.retrieval.embeddings import MiniLM
+from graph.retrieval.index import CROWD
 
 PROMPT = "Answer from these passages and cite them as [n].\n\n{passages}\n\nQuestion: {question}"
 client = chromadb.PersistentClient(os.environ["BENCH_CHROMA"])
-store = Chroma(client=client, collection_name=client.list_collections()[0].name, embedding_function=MiniLM())
+names = [collection.name for collection in client.list_collections()]
+name = next(name for name in names if not name.endswith(CROWD))
+store = Chroma(client=client, collection_name=name, embedding_function=MiniLM())
 model = ChatOpenAI(model="bench", api_key=SecretStr("none"), stream_usage=True)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -204,6 +204,23 @@ class LibraryWriter(Library):
                 usable = set(connection.execute(mine.where(versions.c.id.in_(ids))).scalars()) if ids else set()
                 known.update((row.text_hash, row.id) for row in rows if row.version_id in usable)
         return known
+
+    def repeated(self, collection: Collection, hashes: Iterable[bytes], times: int) -> set[bytes]:
+        """Those of the texts of these hashes that more than so many chunks have, live or staged."""
+        often = select(chunks.c.text_hash).group_by(chunks.c.text_hash).having(func.count() > times)
+        # By hashes alone first, which is rarely any: versions of long ago count too.
+        mine = (
+            often.join(versions, versions.c.id == chunks.c.version_id)
+            .join(documents, documents.c.id == versions.c.document_id)
+            .where(documents.c.collection_id == collection.id, versions.c.state.in_(("live", "staged")))
+        )
+        found: set[bytes] = set()
+        with self._engine.connect() as connection:
+            for batch in batches(list(hashes)):
+                many = connection.execute(often.where(chunks.c.text_hash.in_(batch))).scalars().all()
+                if many:
+                    found.update(connection.execute(mine.where(chunks.c.text_hash.in_(many))).scalars())
+        return found
 
 
 def _publish_staged(connection: Connection, generation: int, *, then: VersionState) -> int:

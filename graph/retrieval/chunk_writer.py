@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from graph.errors import IndexUnusable
 from graph.library import Collection, LibraryWriter, LiveChunk, NewVersion, StagedChunk, text_hash
+from graph.retrieval.crowds import TELLING
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
+from graph.retrieval.presence import is_anybody_present
 
 LOT_CHUNKS = 1024
 """Chunks embedded and written together: with half as many, written in two parts, an ingest takes a sixth longer where
@@ -48,25 +50,25 @@ class ChunkWriter:
 
     def __init__(
         self,
-        index: str,
+        library: LibraryWriter,
+        collection: Collection,
         dense: DenseIndex,
         lexical: LexicalIndex,
         embedders: Embedders,
-        embedding: str,
         known: Callable[[Sequence[Entry]], Vectors],
-        anybody_reads: Callable[[], bool],
     ) -> None:
         self.embedded = 0
         """Texts that were embedded so far."""
         self.ready = 0
         """Chunks that were added and need no embedding any more."""
-        self._index = index
+        self._library = library
+        self._collection = collection
+        self._index = collection.index
         self._dense = dense
         self._lexical = lexical
         self._embedders = embedders
-        self._embedding = embedding
+        self._embedding = collection.embedding
         self._known = known
-        self._anybody_reads = anybody_reads
         self._recent: dict[bytes, NDArray[np.float32]] = {}
         self._dimensions: int | None = None
         self._waiting: list[Entry] = []
@@ -100,17 +102,20 @@ class ChunkWriter:
         self._hands.shutdown(cancel_futures=True)
 
     def _lot_size(self) -> int:
-        return min(LOT_CHUNKS, LOT_BESIDE_READERS) if self._anybody_reads() else LOT_CHUNKS
+        beside_readers = is_anybody_present(self._library.data_dir)
+        return min(LOT_CHUNKS, LOT_BESIDE_READERS) if beside_readers else LOT_CHUNKS
 
     def _write(self, lot: Sequence[Entry]) -> None:
         """Embed a lot, and write it in the background once the one before is written."""
         vectors = self._vectors(lot)
+        often = self._library.repeated(self._collection, {entry.hash for entry in lot}, TELLING)
+        repeated = {entry.id for entry in lot if entry.hash in often}
         self._wait()
         self._written += (entry.id for entry in lot)
 
         def write() -> None:
             ids, texts = [entry.id for entry in lot], [entry.text for entry in lot]
-            self._dense.add(self._index, ids, texts, [entry.metadata for entry in lot], vectors)
+            self._dense.add(self._index, ids, texts, [entry.metadata for entry in lot], vectors, repeated)
             self._lexical.add(self._index, ((entry.id, entry.words) for entry in lot))
 
         self._writing = self._hands.submit(write)

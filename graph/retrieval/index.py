@@ -1,14 +1,18 @@
 """The dense index: Chroma through langchain-chroma. The only module that calls Chroma.
 
 Each collection is an ordinary LangChain collection (cosine, texts, metadata), so any LangChain retriever can read
-it; its Chroma name is the id that the library gives it.
+it; its Chroma name is the id that the library gives it. Crowds of nearly the same chunks are in a second one
+(graph/retrieval/crowds.py), which only this module knows of.
 """
 
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from functools import partial
+from itertools import product
+from operator import itemgetter
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import chromadb
@@ -23,6 +27,7 @@ from numpy.typing import NDArray
 from graph.disk import disk_of
 from graph.errors import IndexUnusable
 from graph.retrieval.chroma_folder import ChromaFolder
+from graph.retrieval.crowds import MOST, NEARLY, crowded
 from graph.settings import Settings
 
 FAILURES = (ChromaError, ValueError, httpx.HTTPError, OSError)
@@ -32,9 +37,17 @@ CONFIGURATION: CreateCollectionConfiguration = {"hnsw": {"space": "cosine", "ef_
 chunks missed one, and not the same ones each time the index was opened, so that two processes scored differently."""
 SERVER_SECONDS = 60.0
 """How long a Chroma server may take; its client would wait for ever."""
+CROWD = "-crowd"
+"""What the name of the collection that keeps a collection's crowds has behind it (graph/retrieval/crowds.py)."""
+NEIGHBOURS = MOST + 4
+"""How many are looked through for a chunk that ought to be there: more than are nearly the same."""
 BATCH = 256
 """Chunks that are asked for or deleted at once, and most in one request to a server: of 1,024 vectors of 8,192 numbers
 it says "Payload too large"."""
+
+Vectors = list[NDArray[np.float32]] | NDArray[np.float32]
+"""Some vectors, or an array with one in each row."""
+Many = TypeVar("Many", list[str], list[int], Vectors)
 
 
 _LOCK = threading.Lock()
@@ -59,13 +72,11 @@ class DenseIndex:
         self._folder = None if settings.chroma_url else ChromaFolder(settings.data_dir)
         self._spelling: int | None = None
         self._client: Any = _server(settings.chroma_url) if settings.chroma_url else self._open_folder(settings)
-        self._stores: dict[str, Chroma] = {}
-        self._collections: dict[str, Any] = {}
+        self._opened: dict[str, list[Any]] = {}
 
     def close(self) -> None:
         """Free what the client holds."""
-        self._stores.clear()
-        self._collections.clear()
+        self._opened.clear()
         if self._spelling is None:
             return  # others talk to the server through the same client
         self._client.close()
@@ -90,128 +101,149 @@ class DenseIndex:
         texts: list[str],
         metadatas: list[dict[str, Any]],
         vectors: NDArray[np.float32],
+        repeated: Container[str] = (),
     ) -> None:
         """Store chunks with vectors that are known already; one whose id is there stays as it is. Raises IndexUnusable.
 
-        A folder takes them at once, 5,000 at most. An id stands for one text and one vector. To write it anew, as
-        langchain-chroma's `add_texts` does, can cut other vectors off from every search: of 4,500 in small collections
-        that were written twice 4 were lost.
+        `repeated` are those whose text the collection has many times (graph/retrieval/crowds.py). A folder takes them
+        at once, 5,000 at most. An id stands for one text and one vector. To write it anew, as langchain-chroma's
+        `add_texts` does, can cut other vectors off from every search: of 4,500 in small collections that were written
+        twice 4 were lost.
         """
-        self._store(collection)
-        target = self._vectors(collection)
-        size = BATCH if self._folder is None else max(1, len(ids))
-        for begin in range(0, len(ids), size):
-            part = slice(begin, begin + size)
-            try:
-                with self._changing(target):
-                    target.add(ids[part], vectors[part], metadatas[part], texts[part] if self._texts else None)
-            except FAILURES as exc:
-                raise IndexUnusable(
-                    "vectors cannot be written. See whether the disk is full and the data folder may be written, and "
-                    "run this again: what was published stays."
-                ) from exc
+        main = self._made(collection, crowd=False)
+        try:
+            with self._changing(main):
+                apart = crowded(vectors, [name in repeated for name in ids], partial(_count_near, main))
+                for crowd in (False, True):
+                    chosen = np.flatnonzero(apart == crowd).tolist()
+                    for places in _batches(chosen, max(1, len(ids)) if self._folder else BATCH):
+                        target = self._made(collection, crowd=crowd)
+                        with self._changing(target):
+                            target.add(
+                                [ids[place] for place in places],
+                                vectors[places],
+                                [metadatas[place] for place in places],
+                                [texts[place] for place in places] if self._texts else None,
+                            )
+        except FAILURES as exc:
+            raise IndexUnusable(
+                "vectors cannot be written. See whether the disk is full and the data folder may be written, and "
+                "run this again: what was published stays."
+            ) from exc
 
     def vectors(self, collection: str, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors of those of the chunks that are stored, by id."""
-        target = self._vectors(collection)
-        if target is None or not ids:
-            return {}
-        found = target.get(list(ids), include=["embeddings"])
-        pairs = zip(found["ids"], found["embeddings"], strict=True)
-        return {name: np.asarray(vector, np.float32) for name, vector in pairs}
+        return {name: vector for part in self._parts(collection) for name, vector in _vectors(part, ids).items()}
 
     def missing(self, collection: str, ids: Sequence[str]) -> set[str]:
         """Those of the ids that are not stored."""
-        left = set(ids)
-        target = self._vectors(collection)
-        for begin in range(0, len(ids) if target is not None else 0, BATCH):
-            left.difference_update(target.get(list(ids[begin : begin + BATCH]), include=[])["ids"])
-        return left
+        left = list(ids)
+        for part in self._parts(collection):
+            there = {name for batch in _batches(left) for name in part.get(batch, include=[])["ids"]}
+            left = [name for name in left if name not in there]
+        return set(left)
+
+    def unmet(self, collection: str, ids: Sequence[str]) -> set[str]:
+        """Those of the stored chunks that a search with their own vector does not meet.
+
+        Of a crowd it is enough to meet one that is nearly the same.
+        """
+        unmet: set[str] = set()
+        parts = self._parts(collection)
+        for part, batch in product(parts, _batches(list(ids))):
+            held = _vectors(part, batch)
+            found = _search(part, list(held.values()), NEIGHBOURS)
+            left = {name: held[name] for name, near in zip(held, found, strict=True) if name not in near}
+            for other in parts if part is not parts[0] else ():
+                near_by = _count_near(other, list(left.values()), 1)
+                left = {name: held[name] for name, count in zip(left, near_by, strict=True) if not count}
+            unmet.update(left)
+        return unmet
 
     def warm(self, collection: str) -> None:
         """Load a collection's vectors, which its first search would do.
 
         Raises IndexUnusable, also when a writer deletes just what is read.
         """
-        target = self._vectors(collection)
-        if target is None:
-            return
-        try:
-            some = target.get(limit=1, include=["embeddings"])
-        except FAILURES as exc:
-            raise IndexUnusable("a chunk went away while the index was opened; try again.") from exc
-        if some["ids"]:
-            self.search(collection, np.asarray(some["embeddings"][0], np.float32), 1)
+        for part in self._parts(collection):
+            try:
+                some = part.get(limit=1, include=["embeddings"])
+            except FAILURES as exc:
+                raise IndexUnusable("a chunk went away while the index was opened; try again.") from exc
+            if some["ids"]:
+                _search(part, np.asarray(some["embeddings"]), 1)
 
     def delete(self, collection: str, ids: Sequence[str]) -> None:
         """Forget chunks; unknown ids are ignored."""
-        target = self._vectors(collection)
-        for begin in range(0, len(ids) if target is not None else 0, BATCH):
-            with self._changing(target):
-                target.delete(list(ids[begin : begin + BATCH]))
+        for part, batch in product(self._parts(collection), _batches(list(ids))):
+            with self._changing(part):
+                part.delete(batch)
 
     def drop(self, collection: str) -> None:
         """Forget a whole collection, and give its room on the disk back."""
-        with suppress(NotFoundError):
-            self._client.delete_collection(collection)
-        self._stores.pop(collection, None)
-        self._collections.pop(collection, None)
+        for name in (collection, collection + CROWD):
+            with suppress(NotFoundError):
+                self._client.delete_collection(name)
+        self._opened.pop(collection, None)
         if self._folder is not None:
             self._folder.delete_left_behind()
 
     def search(self, collection: str, vector: NDArray[np.float32], k: int) -> dict[str, float]:
         """Cosine similarity (-1..1) of the `k` nearest chunks, by id."""
-        target = self._vectors(collection)
-        if target is None:
-            return {}
-        try:
-            found = target.query([vector.tolist()], n_results=k, include=["distances"])
-        except FAILURES as exc:
-            raise IndexUnusable(
-                "the index cannot be searched. Run `citestream index stats` to see whether it opens, and ingest again."
-            ) from exc
-        return {name: 1 - distance for name, distance in zip(found["ids"][0], found["distances"][0], strict=True)}
+        parts = self._parts(collection)
+        found = {name: near for part in parts for name, near in _search(part, [vector], k)[0].items()}
+        if len(parts) < 2:
+            return found
+        return dict(sorted(found.items(), key=itemgetter(1), reverse=True)[:k])
 
     def dimensions(self, collection: str) -> int | None:
         """How many numbers each vector has; None where there are none."""
-        target = self._vectors(collection)
-        if target is None:
-            return None
-        some = target.get(limit=1, include=["embeddings"])["embeddings"]
-        return len(some[0]) if len(some) else None
+        for part in self._parts(collection):
+            some = part.get(limit=1, include=["embeddings"])["embeddings"]
+            if len(some):
+                return len(some[0])
+        return None
 
     def ids(self, collection: str) -> set[str]:
         """Of all chunks stored in a collection."""
-        target = self._vectors(collection)
-        return set() if target is None else set(target.get(include=[])["ids"])
+        return {name for part in self._parts(collection) for name in part.get(include=[])["ids"]}
 
-    def _store(self, collection: str) -> Chroma:
-        if collection not in self._stores:
-            self._stores[collection] = Chroma(
-                collection_name=collection,
-                client=self._client,
-                collection_configuration=CONFIGURATION,
-            )
-        return self._stores[collection]
+    def _parts(self, collection: str) -> list[Any]:
+        """Chroma's own collections that hold a collection: none, the one, or that one and that of its crowds.
 
-    def _vectors(self, collection: str) -> Any:
-        """Chroma's own collection, None where there is none: reading must not make one.
-
-        LangChain's search reads texts and metadata too, which the library has.
+        Reading must not make one, and LangChain's search reads texts and metadata too, which the library has.
         """
-        if collection not in self._collections:
-            try:
-                target = self._client.get_collection(collection, embedding_function=None)
-            except NotFoundError:
-                return None
-            self._open(target)
-            self._collections[collection] = target
-        return self._collections[collection]
+        if collection not in self._opened:
+            main = self._open(collection)
+            if main is None:
+                return []
+            crowd = self._open(collection + CROWD)
+            self._opened[collection] = [main] if crowd is None else [main, crowd]
+        return self._opened[collection]
 
-    def _open(self, target: Any) -> None:
-        """Have Chroma take up its log, and perhaps write it into its files, while nobody else does."""
+    def _made(self, collection: str, *, crowd: bool) -> Any:
+        """One of the parts, made when missing."""
+        parts = self._parts(collection)
+        if len(parts) <= crowd:
+            name = collection + CROWD if crowd else collection
+            Chroma(collection_name=name, client=self._client, collection_configuration=CONFIGURATION)
+            if crowd:
+                parts.append(self._open(name))
+            else:
+                parts = self._parts(collection)
+        return parts[crowd]
+
+    def _open(self, name: str) -> Any:
+        """A collection of Chroma, None where there is none.
+
+        Chroma takes up its log, and perhaps writes it into its files, while nobody else does.
+        """
+        try:
+            target = self._client.get_collection(name, embedding_function=None)
+        except NotFoundError:
+            return None
         if self._folder is None:
-            return
+            return target
         with self._folder.alone():
             self._folder.mend()
             self._folder.keep()
@@ -221,6 +253,7 @@ class DenseIndex:
             except FAILURES as exc:
                 raise IndexUnusable("the index cannot be opened. Run `citestream index verify`.") from exc
             self._folder.keep()
+        return target
 
     @contextmanager
     def _changing(self, target: Any) -> Iterator[None]:
@@ -231,6 +264,41 @@ class DenseIndex:
             yield
             self._folder.keep()
             self._folder.check(target.id)
+
+
+def _vectors(part: Any, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """The vectors of those of the ids that a collection of Chroma has."""
+    found = part.get(list(ids), include=["embeddings"]) if ids else {"ids": [], "embeddings": []}
+    pairs = zip(found["ids"], found["embeddings"], strict=True)
+    return {name: np.asarray(vector, np.float32) for name, vector in pairs}
+
+
+def _search(part: Any, vectors: Vectors, k: int) -> list[dict[str, float]]:
+    """Cosine similarity of the `k` nearest in a collection of Chroma, by id, for each of the vectors."""
+    if not len(vectors):
+        return []
+    try:
+        found = part.query([vector.tolist() for vector in vectors], n_results=k, include=["distances"])
+    except FAILURES as exc:
+        raise IndexUnusable(
+            "the index cannot be searched. Run `citestream index stats` to see whether it opens, and ingest again."
+        ) from exc
+    return [
+        {name: 1 - distance for name, distance in zip(names, distances, strict=True)}
+        for names, distances in zip(found["ids"], found["distances"], strict=True)
+    ]
+
+
+def _count_near(part: Any, vectors: Vectors, most: int = MOST) -> list[int]:
+    """How many in a collection of Chroma are nearly the same as each of the vectors, up to `most`."""
+    found = [near for batch in _batches(vectors) for near in _search(part, batch, most)]
+    return [sum(similarity >= NEARLY for similarity in near.values()) for near in found]
+
+
+def _batches(items: Many, size: int = BATCH) -> Iterator[Many]:
+    """Some of them at a time."""
+    for begin in range(0, len(items), size):
+        yield items[begin : begin + size]
 
 
 def _quiet() -> ChromaSettings:

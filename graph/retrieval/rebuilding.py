@@ -7,7 +7,6 @@ of it or nothing. A rebuild that was interrupted goes on: what was embedded for 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 
 from graph.errors import IndexUnusable
 from graph.library import Chunk, Collection, KnownDocument, LibraryWriter, LiveChunk, NewVersion
@@ -15,7 +14,6 @@ from graph.retrieval.chunk_writer import ChunkWriter, Entry, Vectors, as_live, v
 from graph.retrieval.embeddings import Embedders
 from graph.retrieval.index import DenseIndex
 from graph.retrieval.lexical import LexicalIndex
-from graph.retrieval.presence import is_anybody_present
 
 Cut = Callable[[NewVersion], Sequence[Chunk]]
 """Cuts a document's text into the chunks that the new index is to have."""
@@ -51,8 +49,7 @@ class Rebuild:
         self._after = after = library.begin_index(before, embedders.default, chunker)
         self._cut = cut
         lexical.drop(after.index)  # words cost little, and some of them may be of a rebuild that was interrupted
-        anybody_reads = partial(is_anybody_present, library.data_dir)
-        self.writer = ChunkWriter(after.index, dense, lexical, embedders, after.embedding, self._known, anybody_reads)
+        self.writer = ChunkWriter(library, after, dense, lexical, embedders, self._known)
 
     def run(self) -> Iterator[Rebuilt]:
         """Take over all documents of the collection, and publish the index.

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -198,15 +197,7 @@ class IndexWriter:
         self._dense.close()
 
     def _write_to(self, collection: Collection) -> ChunkWriter:
-        chunks = ChunkWriter(
-            collection.index,
-            self._dense,
-            self._lexical,
-            self._embedders,
-            collection.embedding,
-            self._known,
-            partial(is_anybody_present, self.library.data_dir),
-        )
+        chunks = ChunkWriter(self.library, collection, self._dense, self._lexical, self._embedders, self._known)
         self._take_up(collection, chunks)
         return chunks
 

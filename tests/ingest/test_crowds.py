@@ -1,0 +1,55 @@
+"""Files whose chunks are nearly the same, beside others: every chunk is found by its own vector."""
+
+import json
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.recorder import Measured
+from tests.ingest.terminal import ROOT, citestream
+
+
+def run(*arguments: str) -> str:
+    done = subprocess.run(citestream(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert done.returncode in (0, 3), done.stderr  # 3: some files could not be read, as some of the nasty ones
+    return done.stdout
+
+
+def is_every_chunk_found(folders: list[Path], data_dir: Path, measured: Measured) -> bool:
+    where = ("--data-dir", str(data_dir))
+    run("ingest", *map(str, folders), *where)
+    told = json.loads(run("index", "verify", "--json", *where))
+    measured.count = told["searched"]
+    measured.note(not_found=told["not_found"])
+    assert told["searched"] == told["chunks"] > 1000
+    return bool(told["good"])
+
+
+def write_log(folder: Path) -> Path:
+    """A folder with a log of 6,000 lines, and with a file that says one thing 20,000 times."""
+    chance = random.Random(0)
+    folder.mkdir()
+    lines = [
+        f"2026-11-{1 + number // 400:02} {number % 24:02}:{number % 60:02} worker-{chance.randrange(8)} answered "
+        f"request {chance.randrange(10**6)} in {chance.randrange(900)} ms\n"
+        for number in range(6000)
+    ]
+    (folder / "service.log").write_text("".join(lines))
+    (folder / "same.txt").write_text("x1 " * 20_000)
+    return folder
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_everything_is_found_beside_a_log_and_a_file_that_repeats_itself(tmp_path: Path, measured: Measured) -> None:
+    """Documents beside a log and a file that repeats itself: every chunk is found by its own vector."""
+    assert is_every_chunk_found([ROOT / "docs", write_log(tmp_path / "logs")], tmp_path / "data", measured)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_everything_is_found_beside_the_nasty_files(corpus: Path, tmp_path: Path, measured: Measured) -> None:
+    """Documents beside the nasty files: every chunk is found by its own vector."""
+    assert is_every_chunk_found([ROOT / "docs", corpus / "nasty"], tmp_path / "data", measured)
