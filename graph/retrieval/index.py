@@ -113,11 +113,11 @@ class DenseIndex:
         main = self._made(collection, crowd=False)
         try:
             with self._changing(main):
-                apart = crowded(vectors, [name in repeated for name in ids], partial(_count_near, main))
-                for crowd in (False, True):
-                    chosen = np.flatnonzero(apart == crowd).tolist()
+                crowd = _crowd_of(main, ids, vectors, repeated)
+                for is_crowd in (False, True):
+                    chosen = [place for place, name in enumerate(ids) if (name in crowd) == is_crowd]
                     for places in _batches(chosen, max(1, len(ids)) if self._folder else BATCH):
-                        target = self._made(collection, crowd=crowd)
+                        target = self._made(collection, crowd=is_crowd)
                         with self._changing(target):
                             target.add(
                                 [ids[place] for place in places],
@@ -287,6 +287,13 @@ def _search(part: Any, vectors: Vectors, k: int) -> list[dict[str, float]]:
         {name: 1 - distance for name, distance in zip(names, distances, strict=True)}
         for names, distances in zip(found["ids"], found["distances"], strict=True)
     ]
+
+
+def _crowd_of(main: Any, ids: Sequence[str], vectors: NDArray[np.float32], repeated: Container[str]) -> set[str]:
+    """Those of the ids that are to be kept apart from `main`, and are not in there, as after an interruption."""
+    apart = crowded(vectors, [name in repeated for name in ids], partial(_count_near, main))
+    found = {name for name, is_apart in zip(ids, apart, strict=True) if is_apart}
+    return found - set(main.get(list(found), include=[])["ids"]) if found else found
 
 
 def _count_near(part: Any, vectors: Vectors, most: int = MOST) -> list[int]:

@@ -132,6 +132,15 @@ def test_a_crowd_is_deleted_like_everything_else(dense: DenseIndex) -> None:
     assert {collection.name for collection in dense._client.list_collections()} == set()
 
 
+def test_what_is_added_again_stays_where_it_is(dense: DenseIndex) -> None:
+    """A rebuild that was interrupted writes its first lots again."""
+    vectors = np.concatenate([scattered(100), alike(300)])
+    add(dense, vectors)
+    before = [set(part.get(include=[])["ids"]) for part in dense._parts(NAME)]
+    add(dense, vectors)
+    assert [set(part.get(include=[])["ids"]) for part in dense._parts(NAME)] == before
+
+
 def test_another_object_sees_both_parts(dense: DenseIndex, tmp_path: Path) -> None:
     ids = add(dense, alike(300))
     other = DenseIndex(Settings.load(data_dir=tmp_path / "data", chroma_texts=False))
