@@ -18,7 +18,7 @@ more, that of chunks of documents at .87 at most."""
 MOST = 16
 """So many that are nearly the same stay with everything else: as many as a new vector of the graph is linked to."""
 TELLING = 4
-"""So many others in a lot, or chunks of the same text in the collection, are a reason to look for more: of 1,024 chunks
+"""More others in a lot, or chunks of the same text in the collection, are a reason to look for more: of 1,024 chunks
 one in 200. Beside 800 of the same text, one in 20, a hundredth of 15,000 chunks were lost."""
 FEW = 64
 """Vectors that come alone or so few together are always looked for, as one cannot tell from them."""
