@@ -104,7 +104,7 @@ def test_everything_is_met_beside_a_crowd(dense: DenseIndex) -> None:
     """Without two parts, a tenth or more of what is scattered is not met by its own vector."""
     vectors = np.concatenate([scattered(1500), alike(3000), alike(1500, 0.05), scattered(500, 2)])
     ids = add(dense, vectors)
-    assert dense.unmet(NAME, ids) == set()
+    assert len(dense.unmet(NAME, ids)) <= len(ids) // 1000  # none as a rule, but a graph promises nothing
     assert dense.missing(NAME, [*ids, "never"]) == {"never"}
     assert dense.ids(NAME) == set(ids)
     found = dense.vectors(NAME, ids)

@@ -1,4 +1,4 @@
-"""Files whose chunks are nearly the same, beside others: every chunk is found by its own vector."""
+"""Files whose chunks are nearly the same, beside others: chunks are found by their own vectors."""
 
 import json
 import random
@@ -10,6 +10,9 @@ import pytest
 from tests.acceptance.recorder import Measured
 from tests.ingest.terminal import ROOT, citestream
 
+HNSW = 0.001
+"""The share that a graph may lose: it promises nothing. Here none was lost in any run."""
+
 
 def run(*arguments: str) -> str:
     done = subprocess.run(citestream(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=280)
@@ -17,14 +20,16 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
-def is_every_chunk_found(folders: list[Path], data_dir: Path, measured: Measured) -> bool:
+def lost_of(folders: list[Path], data_dir: Path, measured: Measured) -> float:
+    """The share of all chunks that a search by their own vector does not find."""
     where = ("--data-dir", str(data_dir))
     run("ingest", *map(str, folders), *where)
     told = json.loads(run("index", "verify", "--json", *where))
     measured.count = told["searched"]
     measured.note(not_found=told["not_found"])
     assert told["searched"] == told["chunks"] > 1000
-    return bool(told["good"])
+    assert (told["without_vector"], told["without_words"], told["extra"]) == (0, 0, 0)
+    return float(told["not_found"] / told["searched"])
 
 
 def write_log(folder: Path) -> Path:
@@ -44,12 +49,12 @@ def write_log(folder: Path) -> Path:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_everything_is_found_beside_a_log_and_a_file_that_repeats_itself(tmp_path: Path, measured: Measured) -> None:
-    """Documents beside a log and a file that repeats itself: every chunk is found by its own vector."""
-    assert is_every_chunk_found([ROOT / "docs", write_log(tmp_path / "logs")], tmp_path / "data", measured)
+    """Documents beside a log and a file that repeats itself: chunks are found by their own vectors."""
+    assert lost_of([ROOT / "docs", write_log(tmp_path / "logs")], tmp_path / "data", measured) < HNSW
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_everything_is_found_beside_the_nasty_files(corpus: Path, tmp_path: Path, measured: Measured) -> None:
-    """Documents beside the nasty files: every chunk is found by its own vector."""
-    assert is_every_chunk_found([ROOT / "docs", corpus / "nasty"], tmp_path / "data", measured)
+    """Documents beside the nasty files: chunks are found by their own vectors."""
+    assert lost_of([ROOT / "docs", corpus / "nasty"], tmp_path / "data", measured) < HNSW
