@@ -45,9 +45,9 @@ BATCH = 256
 """Chunks that are asked for or deleted at once, and most in one request to a server: of 1,024 vectors of 8,192 numbers
 it says "Payload too large"."""
 
-Vectors = list[NDArray[np.float32]] | NDArray[np.float32]
+Rows = list[NDArray[np.float32]] | NDArray[np.float32]
 """Some vectors, or an array with one in each row."""
-Many = TypeVar("Many", list[str], list[int], Vectors)
+Many = TypeVar("Many", list[str], list[int], Rows)
 
 
 _LOCK = threading.Lock()
@@ -112,19 +112,18 @@ class DenseIndex:
         """
         main = self._made(collection, crowd=False)
         try:
-            with self._changing(main):
-                crowd = _crowd_of(main, ids, vectors, repeated)
-                for is_crowd in (False, True):
-                    chosen = [place for place, name in enumerate(ids) if (name in crowd) == is_crowd]
-                    for places in _batches(chosen, max(1, len(ids)) if self._folder else BATCH):
-                        target = self._made(collection, crowd=is_crowd)
-                        with self._changing(target):
-                            target.add(
-                                [ids[place] for place in places],
-                                vectors[places],
-                                [metadatas[place] for place in places],
-                                [texts[place] for place in places] if self._texts else None,
-                            )
+            crowd = _crowd_of(main, ids, vectors, repeated)
+            for is_crowd in (False, True):
+                chosen = [place for place, name in enumerate(ids) if (name in crowd) == is_crowd]
+                for places in _batches(chosen, max(1, len(ids)) if self._folder else BATCH):
+                    target = self._made(collection, crowd=is_crowd)
+                    with self._changing(target):
+                        target.add(
+                            [ids[place] for place in places],
+                            vectors[places],
+                            [metadatas[place] for place in places],
+                            [texts[place] for place in places] if self._texts else None,
+                        )
         except FAILURES as exc:
             raise IndexUnusable(
                 "vectors cannot be written. See whether the disk is full and the data folder may be written, and "
@@ -181,7 +180,7 @@ class DenseIndex:
 
     def drop(self, collection: str) -> None:
         """Forget a whole collection, and give its room on the disk back."""
-        for name in (collection, collection + CROWD):
+        for name in reversed(_names(collection)):  # so that crowds are never there alone
             with suppress(NotFoundError):
                 self._client.delete_collection(name)
         self._opened.pop(collection, None)
@@ -214,24 +213,19 @@ class DenseIndex:
         Reading must not make one, and LangChain's search reads texts and metadata too, which the library has.
         """
         if collection not in self._opened:
-            main = self._open(collection)
-            if main is None:
+            parts = [part for name in _names(collection) if (part := self._open(name)) is not None]
+            if not parts:
                 return []
-            crowd = self._open(collection + CROWD)
-            self._opened[collection] = [main] if crowd is None else [main, crowd]
+            self._opened[collection] = parts
         return self._opened[collection]
 
     def _made(self, collection: str, *, crowd: bool) -> Any:
         """One of the parts, made when missing."""
-        parts = self._parts(collection)
-        if len(parts) <= crowd:
-            name = collection + CROWD if crowd else collection
+        if len(self._parts(collection)) <= crowd:
+            name = _names(collection)[crowd]
             Chroma(collection_name=name, client=self._client, collection_configuration=CONFIGURATION)
-            if crowd:
-                parts.append(self._open(name))
-            else:
-                parts = self._parts(collection)
-        return parts[crowd]
+            self._opened.setdefault(collection, []).append(self._open(name))
+        return self._opened[collection][crowd]
 
     def _open(self, name: str) -> Any:
         """A collection of Chroma, None where there is none.
@@ -266,6 +260,11 @@ class DenseIndex:
             self._folder.check(target.id)
 
 
+def _names(collection: str) -> tuple[str, str]:
+    """What Chroma calls the parts of a collection: that of everything else, and that of its crowds."""
+    return collection, collection + CROWD
+
+
 def _vectors(part: Any, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
     """The vectors of those of the ids that a collection of Chroma has."""
     found = part.get(list(ids), include=["embeddings"]) if ids else {"ids": [], "embeddings": []}
@@ -273,7 +272,7 @@ def _vectors(part: Any, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
     return {name: np.asarray(vector, np.float32) for name, vector in pairs}
 
 
-def _search(part: Any, vectors: Vectors, k: int) -> list[dict[str, float]]:
+def _search(part: Any, vectors: Rows, k: int) -> list[dict[str, float]]:
     """Cosine similarity of the `k` nearest in a collection of Chroma, by id, for each of the vectors."""
     if not len(vectors):
         return []
@@ -296,7 +295,7 @@ def _crowd_of(main: Any, ids: Sequence[str], vectors: NDArray[np.float32], repea
     return found - set(main.get(list(found), include=[])["ids"]) if found else found
 
 
-def _count_near(part: Any, vectors: Vectors, most: int = MOST) -> list[int]:
+def _count_near(part: Any, vectors: Rows, most: int = MOST) -> list[int]:
     """How many in a collection of Chroma are nearly the same as each of the vectors, up to `most`."""
     found = [near for batch in _batches(vectors) for near in _search(part, batch, most)]
     return [sum(similarity >= NEARLY for similarity in near.values()) for near in found]

@@ -100,8 +100,8 @@ def add(dense: DenseIndex, vectors: Vectors, name: str = "") -> list[str]:
     return ids
 
 
-def test_everything_is_met_beside_a_crowd(dense: DenseIndex) -> None:
-    """Without two parts, a tenth or more of what is scattered is not met by its own vector."""
+def test_hardly_anything_is_lost_beside_a_crowd(dense: DenseIndex) -> None:
+    """Without two parts, 754 and 882 of the 2,000 that are scattered were not met by their own vector."""
     vectors = np.concatenate([scattered(1500), alike(3000), alike(1500, 0.05), scattered(500, 2)])
     ids = add(dense, vectors)
     assert len(dense.unmet(NAME, ids)) <= len(ids) // 1000  # none as a rule, but a graph promises nothing

@@ -395,6 +395,26 @@ def test_a_collection_of_another_chunker_is_refused_and_rebuilt(run: Run, tmp_pa
     assert run("index", "verify").stdout == "default: good (2 chunks, 2 searched)\n"
 
 
+def test_verify_tells_what_is_damaged_what_was_repaired_and_what_is_left(run: Run, tmp_path: Path) -> None:
+    run("ingest", "docs")
+    with open_writer(Settings.load(data_dir=tmp_path / "data")) as writer:
+        index = writer.library.collection("default").index
+        writer._dense.delete(index, sorted(writer._dense.ids(index))[:1])
+    damaged = run("index", "verify")
+    counts = "(2 chunks, 1 searched, 1 without vector)"
+    assert (damaged.exit_code, damaged.stdout) == (3, f"default: damaged; --repair writes it anew {counts}\n")
+    with patch.object(IndexWriter, "repair"):
+        tried = run("index", "verify", "--repair")
+        left = "repaired, all but 1; `citestream index rebuild` makes the index anew"
+        assert (tried.exit_code, tried.stdout) == (3, f"default: {left} {counts}\n")
+        told = json.loads(run("index", "verify", "--repair", "--json").stdout)
+        assert (told["good"], told["repaired"], told["left"]) == (False, True, 1)
+    repaired = run("index", "verify", "--repair")
+    assert (repaired.exit_code, repaired.stdout) == (0, f"default: repaired {counts}\n")
+    told = json.loads(run("index", "verify", "--repair", "--json").stdout)
+    assert (told["good"], told["repaired"], told["left"]) == (True, False, 0)
+
+
 def test_a_rebuild_says_what_it_cannot_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run("ingest", "docs")
     assert "there is no collection 'nope'" in run("index", "rebuild", "-c", "nope").stderr

@@ -48,13 +48,15 @@ def write_log(folder: Path) -> Path:
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_everything_is_found_beside_a_log_and_a_file_that_repeats_itself(tmp_path: Path, measured: Measured) -> None:
+def test_hardly_anything_is_lost_beside_a_log_and_a_file_that_repeats_itself(
+    tmp_path: Path, measured: Measured
+) -> None:
     """Documents beside a log and a file that repeats itself: chunks are found by their own vectors."""
     assert lost_of([ROOT / "docs", write_log(tmp_path / "logs")], tmp_path / "data", measured) < HNSW
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_everything_is_found_beside_the_nasty_files(corpus: Path, tmp_path: Path, measured: Measured) -> None:
+def test_hardly_anything_is_lost_beside_the_nasty_files(corpus: Path, tmp_path: Path, measured: Measured) -> None:
     """Documents beside the nasty files: chunks are found by their own vectors."""
     assert lost_of([ROOT / "docs", corpus / "nasty"], tmp_path / "data", measured) < HNSW
